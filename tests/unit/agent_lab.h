@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/agent_lab.h - an agent's two ends in one loop: ours, and a guest that says what a test has it say
+ * tests/unit/agent_lab.h - both ends of an agent's connection in one loop: ours, and a scripted guest
  */
 #ifndef TESTS_UNIT_AGENT_LAB_H
 #define TESTS_UNIT_AGENT_LAB_H
@@ -23,11 +23,11 @@
 
 #define GUARD_SECONDS stretched(30)
 
-#define patience stretched(0.3) /* of what is to end by its deadline */
+#define patience stretched(0.3) /* how long calls that end by their deadline take */
 
 struct lab;
 
-/* What the guest says to a command; id: of a sync, else -1. */
+/* Answers a command as the guest; id: that of a sync, else -1. */
 typedef void guest_fn(struct lab *lab, const char *command, json_int_t id);
 
 struct lab {
@@ -38,10 +38,10 @@ struct lab {
 	ev_io readable, writable;
 	struct codec in;
 	struct buf out;
-	size_t flood; /* bytes still to be sent of one and the same */
+	size_t flood; /* bytes of a flood still to be sent */
 	guest_fn *guest;
-	unsigned commands; /* that came, without syncs */
-	struct buf told;   /* a word for each callback */
+	unsigned commands; /* received, without syncs */
+	struct buf told;   /* one entry for each callback */
 	unsigned answered, wanted;
 	bool inside;
 };
@@ -144,7 +144,7 @@ static inline void teardown(struct lab *lab)
 	ev_loop_destroy(lab->ev);
 }
 
-/* Deadlines are stretched on slow machines: "within 0.3 s" is told as "within N s". */
+/* Deadlines depend on VMKEEP_SLOW: replaces "0.3 s" by "N s". */
 static inline void tell_error(struct buf *told, const char *text)
 {
 	while (*text) {
@@ -192,7 +192,7 @@ static inline void run(struct lab *lab)
 		ev_run(lab->ev, 0);
 }
 
-/* What was told since the last look. */
+/* What the callbacks got since the last call. */
 static inline void expect(struct lab *lab, const char *told)
 {
 	assert_string_equal(lab->told.data ? lab->told.data : "", told);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that arguments reach a handler only in the shape that the table promises: right names,
- * right types, no control characters, sizes and times as numbers; and that what is refused is
- * refused with words that lead to the cure.
+ * Proves that handlers get only arguments that match the table: right names, right types, no
+ * control characters, sizes and times as numbers; and that errors for other arguments say how to
+ * fix them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -156,7 +156,7 @@ static void bad_arguments_are_refused_with_words(void **state)
 	}
 }
 
-/* A long key of a hostile client must not push out what the message says. */
+/* A long key sent by a hostile client must not push the message out of the text. */
 static void a_long_name_is_cut(void **state)
 {
 	char args[4000];
@@ -168,7 +168,7 @@ static void a_long_name_is_cut(void **state)
 	assert_true(strlen(e.text) < 200);
 }
 
-/* Texts that QEMU had a hand in may be cut inside a character, or hold anything. */
+/* Text influenced by QEMU may be cut inside a character, or contain anything. */
 static void an_error_can_always_be_said(void **state)
 {
 	/* clang-format off */

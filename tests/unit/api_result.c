@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that what the verbs return is described once and for all: each has its JSON schema in
- * tests/golden/schema (UPDATE_GOLDEN=1 writes them: then read the diff), and what the daemon sends
- * becomes objects with all of their keys, integers for bytes and seconds, and null for what is not
- * known.
+ * Proves that what verbs return is described in one place: each verb has its JSON schema in
+ * tests/golden/schema (UPDATE_GOLDEN=1 writes them: then read the diff), and the daemon's answers
+ * become objects with all of their keys, integers for bytes and seconds, and null for unknown
+ * values.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -67,18 +67,18 @@ static void results_become_objects(void **state)
 	static const struct {
 		const char *execute, *with, *target, *wire, *json;
 	} rows[] = {
-		/* a row each, whatever the order and number of the columns */
+		/* one object per row, whatever the order and number of the columns */
 		{ "vm-ip", NULL, "a",
 			"{'columns': ['address', 'nic', 'new'], 'rows': [['10.0.0.2', 'lan', 1]]}",
 			"[{'vm': 'a', 'nic': 'lan', 'network': null, 'mac': null, 'address': '10.0.0.2', 'seen': null}]" },
 		{ "vm-diff", NULL, "a", "{'columns': ['section'], 'rows': []}", "[]" },
-		/* what the wire leaves out is there; fractions of seconds are not */
+		/* members missing on the wire are added; fractions of seconds are dropped */
 		{ "vm-start", NULL, "a", "{'state': 'running', 'changed': true}",
 			"[{'name': 'a', 'state': 'running', 'changed': true, 'reason': null, 'notes': []}]" },
 		{ "guest-freeze", NULL, "a", "{'frozen': 2, 'seconds': 10.9}",
 			"[{'name': 'a', 'frozen': 2, 'seconds': 10}]" },
 		{ "vm-start", NULL, "a", "{'job': 7}", "[{'name': 'a', 'job': 7}]" },
-		/* names that the wire has but shouldn't */
+		/* names on the wire that are changed for --json */
 		{ "guest-exec", NULL, "a", "{'exit': 0, 'out-data': 'aGk='}",
 			"[{'name': 'a', 'exit': 0, 'signal': null, 'out_base64': 'aGk=', 'err_base64': null,"
 			" 'truncated': false}]" },

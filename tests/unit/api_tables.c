@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that the api tables are whole: every verb of the first release is there once, can be found
- * by all its spellings, has words for the manual, and query-schema tells all of it; exit codes are
- * those of the contract; no spelling taken over from others deletes anything.
+ * Proves that the api tables are complete: every verb of the first release appears once, is found
+ * by all its spellings, has text for the manual, and is described by query-schema; exit codes are
+ * those documented; no spelling taken over from other programs deletes anything.
  */
 #include <ctype.h>
 #include <setjmp.h>
@@ -177,7 +177,7 @@ static void arguments_can_be_given_on_a_command_line(void **state)
 			assert_true(arg->type < API_TYPES);
 			assert_null(arg->choices[API_CHOICES_MAX - 1]);
 			assert_true(!arg->choices[0] || arg->type == API_STRING);
-			/* "cmd [A] B" could not be read */
+			/* "cmd [A] B" would be ambiguous */
 			assert_false(positional && arg->required && optional);
 			optional = optional || (positional && !arg->required);
 			assert_true(!arg->required || positional);
@@ -282,7 +282,7 @@ static void a_typing_error_is_met_with_the_nearest(void **state)
 	assert_null(api_verb_nearest("snapshot-delet"));
 }
 
-/* A new verb gets API_HARMS, or stands here as one that may be suggested for a mistyped word. */
+/* A new verb needs API_HARMS, or a row here if it may be suggested for a mistyped word. */
 static void what_harms_is_marked(void **state)
 {
 	static const char *const harmless[] = { "vm-start", "vm-resume", "vm-wait", "vm-list",

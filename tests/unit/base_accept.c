@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves that a listener never spins: without descriptors its clients are told or wait, and come in
- * once there are some again; one that hung up before it was taken costs nothing. */
+/* Proves that a listener never spins: without descriptors its clients get an error or wait, and are
+ * served once there are descriptors again; a client that hung up before accept() has no effect. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -46,7 +46,7 @@ static void on_time(struct ev_loop *loop, ev_timer *w, int revents)
 	ev_break(loop, EVBREAK_ALL);
 }
 
-/* How often the loop woke up within the seconds. */
+/* How often the loop woke up within this time. */
 static unsigned turns_in(double seconds)
 {
 	unsigned before = ev_iteration(ev);

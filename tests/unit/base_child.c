@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves that a child ends when it shall: cancelled at any step, with all that it started; idle for too long;
- * and that none stays a zombie. */
+/* Proves that children end when they should: cancelled at any step, with all their processes; or
+ * after idling too long; and that no zombie is left. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -22,8 +22,8 @@
 
 enum { PATIENCE = 60 }; /* seconds */
 
-/* A child that is cancelled is gone, and so is what it started, at whatever step it was. All of them hold the
- * pipe's end: once nobody does, it is closed. */
+/* A cancelled child ends at whatever step it was, and so do the processes that it started. All of
+ * them hold the pipe's write end, which is closed once none is left. */
 static void nothing_survives_its_cancelling(void **state)
 {
 	enum { CHILDREN = 200 };
@@ -44,7 +44,7 @@ static void nothing_survives_its_cancelling(void **state)
 		struct child *c = child_run(loop.ev, &o, &e);
 
 		assert_non_null(c);
-		/* at once, or at some step of its beginning */
+		/* at once, or at some step of its start */
 		for (unsigned turn = 0; i % 4 && turn < i; turn++)
 			sched_yield();
 		child_cancel(c);
@@ -63,7 +63,7 @@ static void one_done(void *data, const struct child_result *r)
 	*(int *)data = r->status;
 }
 
-/* Whoever is killed has its completion nevertheless. */
+/* The completion of a killed child is called too. */
 static void killed_is_told(void **state)
 {
 	const char *argv[] = { "sleep", "600", NULL };
@@ -80,7 +80,7 @@ static void killed_is_told(void **state)
 	loop_release(&loop);
 }
 
-/* A deadline that counts idle time ends one that hangs; what reads and computes is not idle. */
+/* The idle timeout ends a child that hangs; a child that reads or computes is not idle. */
 static void idle_deadline(void **state)
 {
 	const char *argv[] = { "sleep", "600", NULL };
@@ -102,7 +102,7 @@ static void idle_deadline(void **state)
 	assert_int_equal(proc_work(999999999), 0);
 }
 
-/* One sentence for all programs that are late: how long they had, and what became of them. */
+/* The message for every kind of late child: how long it had, and what was done about it. */
 static void late_is_told(void **state)
 {
 	static const struct {
@@ -133,7 +133,7 @@ static void late_done(void *data, const struct child_result *r)
 	child_late(r, text);
 }
 
-/* What a child is told of itself is what it was given. */
+/* The message contains the timeout that was set. */
 static void late_knows_its_timeout(void **state)
 {
 	static const char *const argv[] = { "sleep", "1000", NULL };
@@ -150,7 +150,7 @@ static void late_knows_its_timeout(void **state)
 	loop_release(&loop);
 }
 
-/* What was cancelled is reaped by the program that goes on in our place; other numbers do no harm. */
+/* The successor process reaps cancelled children; other numbers are harmless. */
 static void inherited(void **state)
 {
 	const char *argv[] = { "sleep", "600", NULL };
@@ -173,7 +173,7 @@ static void inherited(void **state)
 	loop_finish(&after, PATIENCE);
 	assert_int_equal(waitpid(pid, NULL, WNOHANG), -1);
 	loop_release(&after);
-	/* the first loop finds nothing to wait for any more, and is let go with its child */
+	/* nothing is left for the first loop to wait for; it is released with its child */
 	loop_release(&before);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves that a child which writes without end holds up no turn of the loop, nor the child's own end. */
+/* Proves that a child which writes endlessly delays neither an iteration of the loop nor its own
+ * end. */
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -26,7 +27,7 @@ struct flood {
 
 struct flood *flood_now;
 
-/* What base/child takes from the pipe, in pieces of this size. */
+/* Counts what base/child reads from the pipe, in chunks of this size. */
 ssize_t read(int fd, void *to, size_t room)
 {
 	ssize_t n = syscall(SYS_read, fd, to, room);
@@ -78,7 +79,8 @@ static void run(struct flood *f, const char *script)
 	flood_now = NULL;
 }
 
-/* All of it arrives, a pipe full a turn; the turn in which the child's end is seen may have both. */
+/* All of the output arrives, at most one full pipe per iteration; the iteration in which the
+ * child's end is detected may add another. */
 static void in_pieces(void **state)
 {
 	struct flood f = { .all = 0 };
@@ -89,7 +91,7 @@ static void in_pieces(void **state)
 	assert_true(f.most <= 2 * PIPE_FULL);
 }
 
-/* What it left behind goes on writing, and is not waited for. */
+/* A process that the child left behind keeps writing, and is not waited for. */
 static void survivor(void **state)
 {
 	struct flood f = { .all = 0 };

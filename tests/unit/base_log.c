@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves that the log waits for nobody, whatever stderr is, and tells what it had to drop. */
+/* Proves that the log never blocks, whatever stderr is, and says how much it dropped. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -21,7 +21,7 @@ enum { FLOOD = 3000, HANGS = 60 /* seconds */ };
 
 static int saved = -1;
 
-/* What is written to fd goes to stderr no more but there. */
+/* Sends stderr to fd, or nowhere. */
 static void stderr_to(int fd)
 {
 	saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
@@ -48,7 +48,7 @@ static void read_all(int fd, struct buf *b)
 		buf_add(b, chunk, (size_t)n);
 }
 
-/* Every number from 0 on stands there, or a line says how many do not. */
+/* Every number from 0 on was logged, or a line says how many were dropped. */
 static void assert_complete(char *text, unsigned long *dropped)
 {
 	unsigned long next = 0, n;
@@ -78,7 +78,7 @@ static void flood(int from, int to)
 
 enum kind { PIPE, PIPE_NOT_OPENED, STREAM };
 
-/* Nobody reads; then somebody does. */
+/* First nobody reads; then somebody does. */
 static void nobody_reads(enum kind kind)
 {
 	struct buf b = BUF_INIT;
@@ -96,7 +96,7 @@ static void nobody_reads(enum kind kind)
 		log_open(LOG_INFO_);
 	flood(0, FLOOD - 1);
 	assert_false(log_flush());
-	/* the description that others have as well is as it was */
+	/* the file description, which is shared with others, has its old flags */
 	assert_false(fcntl(fd[1], F_GETFL) & O_NONBLOCK);
 	read_all(fd[0], &b);
 	flood(FLOOD - 1, FLOOD);
@@ -130,7 +130,8 @@ static void stream_full(void **state)
 	nobody_reads(STREAM);
 }
 
-/* The loop writes what was kept, without another line to remind it; it keeps no loop from ending. */
+/* The loop writes the backlog without another message; the backlog does not keep the loop
+ * running. */
 static void loop_flushes(void **state)
 {
 	struct buf b = BUF_INIT;
@@ -161,7 +162,7 @@ static void loop_flushes(void **state)
 	buf_release(&b);
 }
 
-/* A file takes all; the one who wrote it goes on where the other stopped. */
+/* A file accepts everything, so nothing is dropped. */
 static void to_a_file(void **state)
 {
 	char path[] = "/tmp/base-log-XXXXXX";
@@ -185,7 +186,7 @@ static void to_a_file(void **state)
 	unlink(path);
 }
 
-/* Where nobody can read, nothing is kept. */
+/* Without a reader nothing is buffered. */
 static void nobody_there(void **state)
 {
 	int fd[2];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves the small parts everything stands on: bounded buffers, arenas, errors, whole files, and
- * children that end exactly once. */
+/* Proves the basic parts: bounded buffers, arenas, errors, whole files, and children whose end is
+ * reported exactly once. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -80,7 +80,7 @@ static void errors(void **state)
 	assert_string_equal(e.text, "nic 'lan': open disk 'x': No such file or directory");
 	assert_int_equal(err_hint(&e, "look"), -ENOENT);
 	assert_string_equal(e.hint, "look");
-	/* nobody reads it: still the right number */
+	/* nobody reads the text: the number is still right */
 	errno = EACCES;
 	assert_int_equal(err_errno(NULL, "x"), -EACCES);
 	assert_int_equal(err_set(NULL, ERR_TIMEOUT, "x"), -ETIMEDOUT);
@@ -162,7 +162,7 @@ static void children(void **state)
 		{ "kill -9 $$", NULL, 0, 0, -SIGKILL, "", "" },
 		{ "exec sleep 100", NULL, 0.05, 0, -ETIMEDOUT, "", "" },
 		{ "echo 123456789", NULL, 0, 4, 0, "1234", "" },
-		/* input that nobody reads */
+		/* input that the child does not read */
 		{ "exec true", "text", 0, 0, 0, "", "" },
 		{ "ls /proc/self/fd | wc -l", NULL, 0, 0, 0, "4\n", "" },
 	};
@@ -193,7 +193,7 @@ static void children(void **state)
 	}
 }
 
-/* --- turns --- */
+/* --- loop iterations --- */
 
 struct turns {
 	struct loop loop;
@@ -223,7 +223,7 @@ static void other_runs(struct loop_task *task)
 	tell(container_of(task, struct turns, other), "o");
 }
 
-/* Fills its turn. */
+/* Takes longer than one iteration allows. */
 static void slow_runs(struct loop_task *task)
 {
 	struct turns *t = container_of(task, struct turns, slow);
@@ -243,7 +243,7 @@ static void never_runs(struct loop_task *task)
 	tell(container_of(task, struct turns, never), "n");
 }
 
-/* In the order of asking, once each, and one that takes long ends the turn. */
+/* In the order of the requests, once each; a slow task ends the iteration. */
 static void tasks(void **state)
 {
 	struct turns t = { .told = "" };
@@ -258,7 +258,7 @@ static void tasks(void **state)
 	loop_later(t.loop.ev, &t.other, other_runs);
 	loop_later(t.loop.ev, &t.slow, slow_runs);
 	ev_run(t.loop.ev, 0);
-	/* the first end of a turn is the loop's start */
+	/* the first "|" is from the loop's start */
 	assert_string_equal(t.told, "|s|os|");
 	ev_prepare_stop(t.loop.ev, &t.sleeps);
 	loop_release(&t.loop);
@@ -335,7 +335,7 @@ static void no_such_program(void **state)
 	loop_release(&loop);
 }
 
-/* Numbers that stand in each other's way all arrive where they should. */
+/* Descriptors whose source and target numbers overlap all end up in place. */
 static void spawn_descriptors(void **state)
 {
 	const char *argv[] = { "sh", "-c", "cat <&3 >&4", NULL };
@@ -348,7 +348,7 @@ static void spawn_descriptors(void **state)
 	(void)state;
 	assert_int_equal(pipe2(a, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(b, O_CLOEXEC), 0);
-	/* put the sources exactly on each other's targets */
+	/* the sources are exactly each other's targets */
 	assert_int_equal(dup3(a[0], 4 + 60, O_CLOEXEC), 64);
 	assert_int_equal(dup3(b[1], 3 + 60, O_CLOEXEC), 63);
 	struct child_fd fds[] = { { 64, 63 }, { 63, 64 }, { 64, 3 }, { 63, 4 } };
@@ -367,7 +367,7 @@ static void spawn_descriptors(void **state)
 	close(pidfd);
 }
 
-/* A name that looks like the fields behind it is only a name. */
+/* A process name that looks like the following fields is parsed as a name. */
 static void processes(void **state)
 {
 	struct proc_stat own = { 0 }, child = { 0 };
@@ -401,7 +401,7 @@ static void *rest(void *data)
 	return NULL;
 }
 
-/* A zombie whose threads live still has its files. */
+/* A zombie with live threads still has its files open. */
 static void zombie_with_threads(void **state)
 {
 	struct proc_stat child = { 0 };

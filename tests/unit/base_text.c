@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves that words people type become the right values or errors, and that hostile bytes become
- * harmless text. */
+/* Proves that text typed by people becomes the right value or an error, and that hostile bytes
+ * become harmless text. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -247,7 +247,7 @@ static void cleans(void **state)
 	}
 }
 
-/* Both ends stay, and no character is cut. */
+/* Both ends are kept, and no character is cut. */
 static void shortens(void **state)
 {
 	char to[16], long_one[64];

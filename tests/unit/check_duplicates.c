@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Two VM files that claim the same UUID, image, MAC, address or port are both told so, each with its own
- * line; what may be shared, and what the daemon itself would choose again, is left alone.
+ * Two VM files that claim the same UUID, image, MAC, address or port are both reported, each at its
+ * own line; what may be shared, and what the daemon would choose again, is not.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,7 @@
 
 static const struct {
 	const char *name, *one, *two;
-	const char *says; /* "INDEX:LINE:KEY: text" of the first; NULL: nothing */
+	const char *says; /* "INDEX:LINE:KEY: text" of the first problem; NULL: none */
 	unsigned times;
 } cases[] = {
 	/* clang-format off */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Each check of the host says PASS, WARN or FAIL from what /proc and /sys show, put up here in a
- * directory; what does not pass tells a cure. Memory that a guest asks for meets what there is.
+ * Each check of the host reports PASS, WARN or FAIL from files of /proc and /sys, recreated here in
+ * a directory; each check that does not pass has a fix. Memory that a guest asks for is compared
+ * with what is available.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -109,7 +110,7 @@ static void test_cases(void **state)
 	}
 }
 
-/* Each state of /dev/kvm has its own words and a cure that fits it. */
+/* Each state of /dev/kvm has its own text and its own fix. */
 static void test_kvm_cures(void **state)
 {
 	static const struct {
@@ -119,7 +120,7 @@ static void test_kvm_cures(void **state)
 	} rows[] = {
 		/* clang-format off */
 		{ { .flag = "svm", .loaded = true }, "", "", false },
-		{ { .loaded = true }, "", "", false }, /* proved by the device, whatever the flags say */
+		{ { .loaded = true }, "", "", false }, /* tested on the device, whatever the CPU flags say */
 		{ { .flag = "svm", .error = ENOENT }, "module kvm_amd is not", "modprobe kvm_amd;", true },
 		{ { .flag = "vmx", .error = ENOENT }, "module kvm_intel is not", "modprobe kvm_intel;", true },
 		{ { .flag = "svm", .error = ENODEV }, "'/dev/kvm' has no driver, because the module kvm_amd", "modprobe kvm_amd;", true },
@@ -146,7 +147,7 @@ static void test_kvm_cures(void **state)
 	}
 }
 
-/* Of the image directory others need no right; the cure can be pasted. */
+/* Other users need no rights on the image directory; the fix can be pasted. */
 static void test_image_access(void **state)
 {
 	static const struct {

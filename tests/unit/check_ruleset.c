@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Recorded rulesets of other programs (nft -j list ruleset): whose chain drops which packet of a
- * guest. Ours does not count, and nothing that is no ruleset is misread.
+ * Recorded rulesets of other programs (nft -j list ruleset): which chain drops which of a guest's
+ * packets. Our own tables do not count, and invalid rulesets are not misread.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -58,7 +58,7 @@
 static const struct {
 	const char *file;
 	struct ruleset_packet packet;
-	const char *says; /* "family table chain", with policy where that drops; NULL: passes */
+	const char *says; /* "family table chain", with policy if that drops; NULL: passes */
 } cases[] = {
 	{ "docker",    OUT,     "ip filter FORWARD policy" },
 	{ "docker",    BACK,    NULL },
@@ -119,8 +119,8 @@ static void test_strange(void **state)
 		"{\"nftables\": 1}",
 		"{\"nftables\": [1, {\"chain\": 1}, {\"rule\": []}]}",
 		"{\"nftables\": [{\"chain\": {\"type\": \"filter\", \"hook\": \"forward\"}}]}",
-		/* two chains that jump to each other: nft refuses them, so nobody is helped by
-		   trust */
+		/* two chains that jump to each other: nft refuses them, but the file may contain
+		 * them */
 		"{\"nftables\": [{\"chain\": {\"family\": \"ip\", \"table\": \"t\", \"name\": \"c\", \"type\": \"filter\","
 		" \"hook\": \"forward\", \"policy\": \"accept\"}}, {\"rule\": {\"family\": \"ip\", \"table\": \"t\","
 		" \"chain\": \"c\", \"expr\": [{\"jump\": {\"target\": \"c\"}}]}}]}",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Proves that the words of a command line become the request that the verb table promises, wherever
- * options stand and however they are spelt, and that what is wrong is answered with words that lead
- * to the cure. Nothing is sent.
+ * options appear and however they are spelled, and that errors say how to fix the line. Nothing is
+ * sent.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,7 +16,7 @@
 
 enum { WORDS_MAX = 16 };
 
-/* Splits at blanks; a word '_' stands for an empty one. */
+/* Splits at spaces; the word '_' stands for an empty one. */
 static size_t split(char *line, const char **word)
 {
 	size_t n = 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves, against a daemon that answers in the wrong order, that lines come in the order of the
- * command line, that the exit code is the first failure's, that globs are resolved, that no more
- * requests are in flight than the daemon allows, and that Ctrl-C leaves a job running and says so.
+ * Proves, with a daemon that answers in the wrong order, that lines are printed in the order of the
+ * command line, that the exit code is that of the first failure, that globs are expanded, that no
+ * more requests are in flight than the daemon allows, and that Ctrl-C leaves a job running and says
+ * so.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,7 +13,7 @@
 
 #include "tests/unit/line.h"
 
-/* bad1 is in the wrong state, bad2 is not known, gone ends the daemon, long is interrupted. */
+/* bad1 is in the wrong state, bad2 is unknown, gone ends the daemon, long is interrupted. */
 static void answer(int fd, const json_t *request)
 {
 	json_t *id = json_object_get(request, "id");
@@ -46,7 +47,7 @@ struct work {
 	size_t total, batch;
 };
 
-/* Takes batch requests, or all that are left, and answers the last one first. */
+/* Reads a batch of requests, or all that are left, and answers the last one first. */
 static void serve(int fd, void *data)
 {
 	size_t total = ((struct work *)data)->total, batch = ((struct work *)data)->batch;
@@ -71,7 +72,7 @@ static void serve(int fd, void *data)
 				_exit(1);
 			codec_feed(&codec, chunk, (size_t)got);
 		}
-		/* with a full window only the end of the last line may be left */
+		/* with a full window only the end of the last line may be left unread */
 		if (want == CONN_IN_FLIGHT &&
 			(codec_pending(&codec) > 1 ||
 				recv(fd, (char[8]){ 0 }, 8, MSG_PEEK | MSG_DONTWAIT) > 1))
@@ -81,7 +82,7 @@ static void serve(int fd, void *data)
 			answer(fd, request[--n]);
 	}
 	for (char byte; read(fd, &byte, 1) == 1;)
-		_exit(1); /* more than it should have sent */
+		_exit(1); /* more than the client may send */
 	_exit(0);
 }
 
@@ -144,7 +145,7 @@ static void order_and_exit_code_are_the_lines(void **state)
 	}
 }
 
-/* The daemon answers nothing before it has as many requests as may be in flight. */
+/* The daemon answers nothing until it has as many requests as may be in flight. */
 static void many_targets_keep_to_the_window(void **state)
 {
 	enum { TARGETS = 100 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that the client's end of the protocol takes the greeting, matches replies, hands a stream
- * over to the byte however it is cut, and has words for a daemon that refuses, speaks another
- * version, dies or is not there.
+ * Proves that the client reads the greeting, matches replies, hands a stream over without losing a
+ * byte however the data is split, and has an error message for a daemon that refuses, speaks
+ * another version, dies or does not run.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,7 +23,7 @@
 #define GREETING \
 	"{\"QMP\": {\"version\": {}, \"capabilities\": []}, \"vmkeep\": {\"version\": \"9\", \"api\": 1}}\n"
 
-/* A connection whose daemon has said this and, when it goes, hung up. */
+/* A connection on which the daemon has sent this and, if `goes` is set, hung up. */
 static struct conn said(const char *text, int *daemon, bool goes)
 {
 	struct conn c = CONN_INIT;
@@ -116,7 +116,7 @@ static void requests_are_one_line_each_with_rising_ids(void **state)
 	close(daemon);
 }
 
-/* What the daemon said last counts more than that our request could not be sent. */
+/* The daemon's final message counts more than the failure to send our request. */
 static void last_words_are_read_after_a_broken_pipe(void **state)
 {
 	struct err e = ERR_INIT;
@@ -146,7 +146,7 @@ static void a_stream_begins_behind_the_reply(void **state)
 		int daemon;
 		struct conn c = said(head, &daemon, false);
 
-		/* the codec has seen the first part before the second is there */
+		/* the codec has read the first part before the second arrives */
 		if (cut < len)
 			while (codec_pending(&c.codec) < cut) {
 				char byte;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that whoever types a command of virsh, qm, pct or incus gets one of ours or is told our
- * way, and that the sentences name only what there is. tests/system/test_hints.py reads them too.
+ * Proves that commands of virsh, qm, pct and incus are mapped to ours or answered with our
+ * equivalent, and that these texts name only commands that exist. tests/system/test_hints.py reads
+ * them too.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +15,7 @@
 #include "supervisor/client/foreign.h"
 
 /* clang-format off */
-/* All that the help of each lists: libvirt 9.0, Proxmox VE 8, Incus 6. */
+/* All commands in the help of each: libvirt 9.0, Proxmox VE 8, Incus 6. */
 static const struct {
 	const char *program, *words;
 } known[] = {
@@ -93,7 +94,7 @@ static const struct {
 };
 /* clang-format on */
 
-/* A group of ours needs one of its words, and lists them. */
+/* One of our command groups needs a subcommand; the error lists them. */
 static bool is_group(const char *word)
 {
 	size_t len = strlen(word);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves, from answers that a daemon once gave (tests/golden/cli/VERB[+CASE].in: the line that was
- * typed and the result), that each verb prints exactly VERB[+CASE].txt for people and .json for
- * programs, and that no verb is without such an answer. GOLDEN=write writes what is expected.
+ * Proves, with recorded answers of a daemon (tests/golden/cli/VERB[+CASE].in: the command line and
+ * the result), that each verb prints exactly VERB[+CASE].txt for people and .json for programs, and
+ * that no verb lacks such an answer. GOLDEN=write writes the expected output.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,7 +43,7 @@ static size_t case_names(char *names[CASES_MAX])
 	return n;
 }
 
-/* Returns the same to every request. */
+/* Returns the same result to every request. */
 static void serve(int fd, void *result)
 {
 	struct codec codec;
@@ -62,7 +62,7 @@ static void serve(int fd, void *result)
 	_exit(0);
 }
 
-/* What the line prints, what it says on stderr, and how it ends, where that is not 0. */
+/* What the command prints, on stderr too, and its exit status if that is not 0. */
 static char *shown(const char *line, json_t *result)
 {
 	static char out[LINE_OUTPUT_MAX], err[LINE_OUTPUT_MAX];

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that help and completion say what the verb table says: each command once in the overview,
- * each option in its verb's page, lines that fit a terminal, and the right candidates for each
- * place of a line.
+ * Proves that help and completion match the verb table: each command once in the overview, each
+ * option on its verb's page, lines that fit a terminal, and the right candidates for each position.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that a console is left by Ctrl-] anywhere and by Enter ~ . only at the beginning of a
- * line, that nothing else is taken from what is typed, and that it does not matter how keys arrive.
+ * Proves that Ctrl-] anywhere and Enter ~ . at the beginning of a line leave a console, that no
+ * other input is consumed, and that it does not matter how the keys are split over reads.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,7 +20,7 @@ static const struct {
 	{"ls\r",			"ls\r",			  false},
 	{ "\x1d",		       "",			   true },
 	{ "ls\x1dmore",			"ls",			      true },
-	{ "~.",			 "",			   true }, /* nothing was typed before: a line begins */
+	{ "~.",			 "",			   true }, /* nothing was typed before: this is the beginning of a line */
 	{ "ls\r~.",		     "ls\r",			    true },
 	{ "ls\n~.x",		     "ls\n",			     true },
 	{ "ls ~.",		      "ls ~.",			    false},

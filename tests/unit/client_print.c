@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that results, errors, progress and logs look as people are used to see them, that widths
- * are kept, and that no byte a guest chose reaches the terminal as a control character.
+ * Proves that results, errors, progress and logs have the expected layout, that widths are
+ * respected, and that no byte controlled by a guest reaches the terminal as a control character.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -74,7 +74,8 @@ static void a_value_reads_as_its_type_says(void **state)
 	}
 }
 
-/* What the results below hold; of what is not in it, as a newer daemon's, numbers are as they come. */
+/* The columns of the results below; numbers in unknown ones, as of a newer daemon, are printed as
+ * they are. */
 static const struct api_field disk_fields[] = {
 	{ .name = "id", .type = API_ID },
 	{ .name = "size", .type = API_BYTES },
@@ -150,7 +151,7 @@ static void a_result_is_laid_out_by_its_shape(void **state)
 	}
 }
 
-/* As list prints it where everything beyond the usual is worth a column. */
+/* As list prints it when every optional column is needed. */
 static void a_full_list_fits_a_line_of_80(void **state)
 {
 	json_t *v =
@@ -285,7 +286,7 @@ static void progress_fits_the_line(void **state)
 	}
 }
 
-/* However a log is cut into pieces, the terminal shows the same. */
+/* However a log is split into chunks, the terminal shows the same. */
 static void a_log_is_escaped_at_any_split(void **state)
 {
 	static const char log[] = "a\x1b[31mb\r\ncaf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\r\n"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/command.h - command lines from texts that stand in the test itself
+ * tests/unit/command.h - command lines from configurations in the test itself
  */
 #ifndef TESTS_UNIT_COMMAND_H
 #define TESTS_UNIT_COMMAND_H

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* TimeoutStopSec= of all VMs against [Shutdown] TimeoutSec=: each by itself, and one after the
- * other. */
+/* TimeoutStopSec= of all VMs against [Shutdown] TimeoutSec=: each by itself, and in sequence. */
 #include "base/mem.h"
 #include "conf/budget.h"
 #include "tests/unit/conf_case.h"
@@ -13,7 +12,7 @@ struct budget_case {
 	const char *daemon;	     /* vmkeep.conf */
 	const char *vm[VMS_MAX + 1]; /* [Lifecycle] of a, b, c... */
 	const char *only;
-	const char *rows; /* "file:line key: reason", shortened to what is looked for; "": none */
+	const char *rows; /* "file:line key: reason", shortened to the relevant part; "": none */
 };
 
 struct said {
@@ -81,7 +80,7 @@ static void warns_where_it_does_not_fit(void **state)
 			"VM's file says otherwise: b would be killed" },
 		{ "[Defaults]\nLifecycle.TimeoutStopSec=10min\n", { "", "TimeoutStopSec=1min\n" },
 			NULL, "vmkeep.conf:0 TimeoutSec: 5min for all guests together" },
-		/* one after the other */
+		/* in sequence */
 		{ "", { "After=b\n", "" }, NULL,
 			"a.vm:4 After: a -> b may take 6min, one after the other, when the host shuts down, but all guests "
 			"together have 5min" },
@@ -94,7 +93,7 @@ static void warns_where_it_does_not_fit(void **state)
 		{ "", { "", "TimeoutStopSec=2min\nRequires=a\n" }, NULL, "" },
 		{ "", { "", "TimeoutStopSec=150\nRequires=a\n" }, NULL,
 			"b.vm:5 Requires: b -> a may take 330s" },
-		/* beside one another */
+		/* in parallel */
 		{ "[Shutdown]\nTimeoutSec=50\n",
 			{ "TimeoutStopSec=10\nAfter=c\n", "TimeoutStopSec=30\nAfter=d\n",
 				"TimeoutStopSec=30\n", "TimeoutStopSec=10\n" },
@@ -111,7 +110,7 @@ static void warns_where_it_does_not_fit(void **state)
 			{ "TimeoutStopSec=10\nAfter=b\n", "TimeoutStopSec=30\nAfter=d\n",
 				"TimeoutStopSec=30\n", "TimeoutStopSec=11\n" },
 			"b", "b.vm:5 After: a -> b -> d may take 51s" },
-		/* a ring is an error by itself */
+		/* a cycle is an error of its own */
 		{ "", { "After=b\n", "After=a\n" }, NULL, "" },
 	};
 

@@ -33,7 +33,7 @@ static inline struct conf_source conf_case_source(const char *file, const char *
 	return (struct conf_source){ file, text, strlen(text) };
 }
 
-/* Parses as web1.vm. The caller compares and releases. */
+/* Parses the text as web1.vm. The caller compares and releases. */
 static inline void conf_case_vm(struct conf_vm *vm, const char *text, struct conf_problems *p)
 {
 	const struct conf_source src = conf_case_source("web1.vm", text);
@@ -48,7 +48,7 @@ static inline void conf_case_no_problems(struct conf_problems *p)
 	assert_int_equal(p->count, 0);
 }
 
-/* Parses something that is right. */
+/* Parses a text that is valid. */
 static inline void conf_case_good(struct conf_vm *vm, const char *text)
 {
 	struct conf_problems p = { 0 };

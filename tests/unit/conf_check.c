@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Values that are right one by one but do not go together are told, at the line to change.
+ * Values that are valid one by one but not together are reported at the line to change.
  */
 #include "tests/unit/conf_case.h"
 
@@ -57,7 +57,7 @@ static void checks_vm(void **state)
 			"web1.vm:4: SecureBoot: needs Machine=q35\n" },
 		{ ROOT "[Boot]\nSecureBoot=yes\n", "" },
 
-		/* what others wait for */
+		/* conditions that other VMs wait for */
 		{ ROOT "[Lifecycle]\nReadyWhen=agent\n[Agent]\nEnable=no\n",
 			"web1.vm:4: ReadyWhen: agent needs [Agent] Enable=yes\n" },
 		{ ROOT "[Lifecycle]\nReadyWhen=agent\n", "" },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vmkeep.conf: [Daemon], and [Defaults] that hold for every VM that does not say otherwise. A
- * default that is wrong is told once, where it stands, and spoils no VM.
+ * vmkeep.conf: [Daemon], and [Defaults], which apply to every VM that does not set the key. An
+ * invalid default is reported once, at its line, and affects no VM.
  */
 #include "tests/unit/conf_case.h"
 

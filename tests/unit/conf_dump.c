@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Dump and diff, both from the table: what is dumped parses back to the same, every key can be
- * written, read back and seen by diff, and a diff tells exactly what changed and when it applies.
+ * Dump and diff, both from the table: a dump parses to the same values, every key can be written,
+ * read back and seen by diff, and a diff lists exactly what changed and when it applies.
  */
 #include "conf/schema.h"
 
@@ -37,7 +37,7 @@ static void assert_round_trip(const struct conf_vm *c, bool all)
 	assert_string_equal(first.data, second.data);
 	buf_release(&first);
 	buf_release(&second);
-	/* in place of what was there, and under a name that is its own */
+	/* replaces the existing file; also works for a new name */
 	assert_int_equal(conf_vm_copy(&back, c, NULL), 0);
 	assert_string_equal(back.name, c->name);
 	assert_diff(c, &back, "");
@@ -145,7 +145,7 @@ static void diff_tells_what_changed(void **state)
 	conf_vm_release(&b);
 }
 
-/* A list is compared by its items, not by how they look in a row. */
+/* A list is compared by its items, not by how they are written. */
 static void lists_differ_by_items(void **state)
 {
 	struct conf_vm a, b;

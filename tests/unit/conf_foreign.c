@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that who writes a key of libvirt, qm, Incus or systemd is told ours: each is known in another
- * spelling, or has a sentence. tests/system/test_hints.py checks what the sentences name.
+ * Proves that keys of libvirt, qm, Incus and systemd in a file are answered with ours: each is
+ * known as another spelling, or has a text. tests/system/test_hints.py checks what the texts name.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,8 +18,9 @@
 #define DISK "[Disk d]\nPath=a.raw\n"
 
 /* clang-format off */
-/* Options of qm(1) of Proxmox VE 8, of Incus 6's instances and their devices, elements of libvirt 9's
- * domains, and keys of systemd 252's units and networks, as far as a VM or network has such a thing. */
+/* Options of qm(1) of Proxmox VE 8, of Incus 6's instances and their devices, elements of libvirt
+ * 9's domains, and keys of systemd 252's units and networks, as far as they apply to a VM or
+ * network. */
 static const char *const words[] = {
 	"acpi", "affinity", "agent", "args", "audio0", "autostart", "balloon", "bios", "boot", "bootdisk", "cdrom",
 	"cicustom", "cipassword", "ciuser", "cores", "cpu", "cpulimit", "cpuunits", "description", "efidisk0",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The configuration directory, on a real file system: which files count, which are refused, how a
- * change is seen, and which names clash.
+ * The configuration directory, on a real file system: which files count, which are refused, how
+ * changes are detected, and which names clash.
  */
 #include "conf/load.h"
 
@@ -57,7 +57,7 @@ static int end(void **state)
 	return file_remove_tree(AT_FDCWD, dir, NULL);
 }
 
-/* Compares problems with @ standing for the directory. */
+/* Compares problems; @ stands for the directory. */
 static void assert_problems(struct conf_problems *p, const char *want)
 {
 	struct buf b = BUF_INIT;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* After= and Requires= as a graph: rings are found and named; levels, steps and times of the way
- * down. */
+/* After= and Requires= as a graph: cycles are found and named; levels, steps and times of the
+ * shutdown. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,10 +17,10 @@ struct graph {
 	/* sorted; each: name, after.., NULL */
 	const char *vm[VMS_MAX][NAMES_MAX + 2];
 	const char *ring[VMS_MAX]; /* NULL: none */
-	unsigned level[VMS_MAX];   /* 0: any, of a ring */
+	unsigned level[VMS_MAX];   /* 0: any, for members of a cycle */
 	unsigned step[VMS_MAX];	   /* 0: likewise */
 	uint64_t ms[VMS_MAX];	   /* a takes 10, b 20, ... */
-	const char *chain;	   /* of a */
+	const char *chain;	   /* the chain of a */
 };
 
 static const struct graph graphs[] = {
@@ -52,7 +52,7 @@ static size_t make(const struct graph *g, struct order_vm *vm, struct conf_list 
 		list[n] = (struct conf_list){ .item = (const char **)(uintptr_t)(g->vm[n] + 1) };
 		while (g->vm[n][list[n].n + 1])
 			list[n].n++;
-		/* one kind of name is as good as the other */
+		/* names of VMs and networks are treated alike */
 		vm[n] = (struct order_vm){ g->vm[n][0], n % 2 ? &none : &list[n],
 			n % 2 ? &list[n] : &none, (n + 1) * 10 };
 	}
@@ -102,7 +102,7 @@ static void times_and_chains(void **state)
 		size_t n = make(g, vm, list);
 		struct buf chain = BUF_INIT;
 
-		order_times(vm, n, ms); /* ends also where there are rings */
+		order_times(vm, n, ms); /* terminates even if there are cycles */
 		for (size_t i = 0; i < n; i++) {
 			if (g->ms[i])
 				assert_int_equal(ms[i], g->ms[i]);
@@ -117,7 +117,7 @@ static void times_and_chains(void **state)
 	assert_true(ms[0] == UINT64_MAX);
 }
 
-/* Who gets its own time does not take that of those that wait for it. */
+/* A VM's share of the time leaves enough for those that wait for it. */
 static void shares(void **state)
 {
 	static const struct {
@@ -127,7 +127,8 @@ static void shares(void **state)
 	} cases[] = {
 		{ 300, 180, 0, 1, 180 },
 		{ 300, 400, 0, 1, 300 },
-		{ 300, 200, 100, 2, 200 }, /* it fits: half of it would cut it short */
+		{ 300, 200, 100, 2,
+			200 }, /* it fits: with half of the time it would be cut short */
 		{ 300, 280, 50, 2, 250 },
 		{ 300, 200, 200, 2, 150 },
 		{ 300, UINT64_MAX, UINT64_MAX, 3, 100 },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Texts become structs: presets, [Defaults], drop-ins, lists, specifiers, implicit sections; and
- * every problem is told with its line and its cure, all in one run.
+ * Text becomes a struct: presets, [Defaults], drop-ins, lists, specifiers, implicit sections; and
+ * every problem is reported with its line and its fix, all in one run.
  */
 #include "conf/schema.h"
 
@@ -184,7 +184,7 @@ static void sections_nobody_wrote(void **state)
 	conf_vm_release(&c);
 }
 
-/* Whatever their order in the file: the machine is the same. */
+/* The order of sections in the file does not matter: the machine is the same. */
 static void disks_stand_before_cds(void **state)
 {
 	static const char *const ids[] = { "b", "a", "y", "x" };

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The reader in front of inih: every trap of inih as packaged is cured, and every line that is
- * refused is named with its number. What comes out is written down as "LINE [header]" and
- * "LINE key=value".
+ * The reader in front of inih avoids every pitfall of the packaged inih, and reports every refused
+ * line with its number. Its output is recorded as "LINE [header]" and "LINE key=value".
  */
 #include "conf/reader.h"
 
@@ -44,15 +43,16 @@ static void reads_what_it_should(void **state)
 		{ "[VM]\r\nCPUs=2\r\n", "1 [VM]\n2 CPUs=2\n" },
 		{ "\xef\xbb\xbf[VM]\nCPUs=2\n", "1 [VM]\n2 CPUs=2\n" },
 		{ "\xef\xbb\xbf# a comment\n[VM]\n", "2 [VM]\n" },
-		/* inih takes an indented line for more of the value above */
+		/* inih treats an indented line as a continuation of the value above */
 		{ "[VM]\n  CPUs=2\n\tMemory=1G\n", "1 [VM]\n2 CPUs=2\n3 Memory=1G\n" },
 		{ "  [VM]\n", "1 [VM]\n" },
 		/* inih ends a value at " ;" */
 		{ "[a]\nb=c ;d #e\n", "1 [a]\n2 b=c ;d #e\n" },
 		{ "[a]\nb=;c\n", "1 [a]\n2 b=;c\n" },
-		/* inih takes ':' for '=' */
+		/* inih accepts ':' for '=' */
 		{ "[a]\nb=x:y=z\n", "1 [a]\n2 b=x:y=z\n" },
-		/* inih is silent about empty sections and cannot tell equal ones apart */
+		/* inih does not report empty sections and cannot tell sections of the same name
+		 * apart */
 		{ "[NIC lan]\n[CDROM cd]\n", "1 [NIC lan]\n2 [CDROM cd]\n" },
 		{ "[a]\nb=1\n[a]\nc=2\n", "1 [a]\n2 b=1\n3 [a]\n4 c=2\n" },
 		{ "[ a  b ]\n", "1 [a  b]\n" },
@@ -115,7 +115,7 @@ static void refuses_nul(void **state)
 	check(text, sizeof text - 1, "1 [a]\n3 e=f\n", "a.vm:2: NUL byte\n");
 }
 
-/* head, then x to so many bytes in its last line, then tail. */
+/* head, then x up to this many bytes in its last line, then tail. */
 static struct buf padded(const char *head, size_t len, const char *tail)
 {
 	const char *nl = strrchr(head, '\n');
@@ -183,7 +183,7 @@ static void stops_at_more_problems_than_are_shown(void **state)
 		buf_adds(&text, "x\n");
 	buf_adds(&text, "[b]\n");
 	src = (struct conf_source){ "a.vm", text.data, text.len };
-	for (int i = 0; i < 2 * CONF_PROBLEMS_MAX; i++) /* another file's do not count */
+	for (int i = 0; i < 2 * CONF_PROBLEMS_MAX; i++) /* problems of another file do not count */
 		conf_problem(&p, &other, NULL, "other");
 	conf_read(&src, &calls, &read, &p);
 	assert_string_equal(read.data, "1 [a]\n");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that a key which was renamed, moved or dropped goes on working with a warning that says
- * until when, in a file and in [Defaults]; and that each row of the real table leads to a key.
+ * Proves that a key which was renamed, moved or dropped still works with a warning that says until
+ * when, in a file and in [Defaults]; and that each row of the real table leads to a key.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -111,7 +111,7 @@ static void defaults_too(void **state)
 static const struct conf_schema *const schemas[] = { &conf_vm_schema, &conf_network_schema,
 	&conf_daemon_schema };
 
-/* The old key is nowhere any more, the new one is there, and can be reached. */
+/* The old key no longer exists, the new one does, and can be reached. */
 static void each_row_leads_to_a_key(void **state)
 {
 	(void)state;

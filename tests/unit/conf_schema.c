@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tables themselves: names, help, presets and fields of every row. A new row is tested by
- * being there.
+ * The tables themselves: names, help, presets and fields of every row. New rows are tested
+ * automatically.
  */
 #include "conf/schema.h"
 
@@ -50,7 +50,7 @@ static void row_reads_well(const struct conf_section *s, const struct conf_key *
 	assert_null(strpbrk(k->name, "._-= "));
 	assert_true(is_sentence(k->help));
 	assert_ptr_equal(
-		conf_key_find(s, k->name), k); /* the first of that name: there is no other */
+		conf_key_find(s, k->name), k); /* the first row with that name: there is only one */
 	conf_key_type(k, &type);
 	assert_true(type.len >= 3);
 	assert_true(k->apply < CONF_APPLIES);
@@ -71,7 +71,7 @@ static void rows_read_well(void **state)
 		}
 }
 
-/* Dump takes a value for the preset when it is written alike. */
+/* Dump recognizes the preset by its text. */
 static void preset_is_canonical(const struct conf_section *s, const struct conf_key *k)
 {
 	_cleanup_(free_ptr) void *object = object_new();
@@ -96,7 +96,7 @@ static void presets_are_canonical(void **state)
 	each_row(preset_is_canonical);
 }
 
-/* Whether some text is a value of the key, and other than its preset; then it is set. */
+/* Finds and sets a value of the key other than its preset; false if there is none. */
 static bool set_other(const struct conf_key *k, void *object, const void *preset, struct arena *a)
 {
 	static const char *const texts[] = { "no", "yes", "down", "3M", "7h", "7", "x1", "/x/y",
@@ -114,7 +114,7 @@ static bool set_other(const struct conf_key *k, void *object, const void *preset
 	return false;
 }
 
-/* It can be set, reads back, touches no other key's field, and goes back to its preset. */
+/* The key can be set, is read back, changes no other key's field, and returns to its preset. */
 static void row_has_its_field(const struct conf_section *s, const struct conf_key *k)
 {
 	_cleanup_(free_ptr) void *preset = object_new(), *object = object_new(),
@@ -127,7 +127,7 @@ static void row_has_its_field(const struct conf_section *s, const struct conf_ke
 		conf_value_reset(&s->key[i], object, &a);
 	}
 	if (k->type == CONF_TYPE_ENUM && k->n_names == 1)
-		return; /* Mode=nat is all there is so far */
+		return; /* Mode=nat is the only value so far */
 	if (!set_other(k, object, preset, &a))
 		fail_msg("no text of the test is a value of [%s] %s", s->name, k->name);
 	for (size_t i = 0; i < s->keys; i++)

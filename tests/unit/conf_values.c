@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves what each kind of value takes: its own texts and no others, paths and names that lead nowhere else,
- * and specifiers that cannot make endless text. */
+/* Proves that each kind of value accepts exactly its own texts, that paths and names cannot lead
+ * elsewhere, and that specifiers cannot produce endless text. */
 #include "conf/schema.h"
 
 #include <stdio.h>
@@ -52,7 +52,7 @@ static void values_of_every_type(void **state)
 	conf_vm_release(&c);
 }
 
-/* The same file is the same text, however it was written: no path of another form goes on to anybody. */
+/* A path is normalized: the same file always has the same text, in all later uses. */
 static void paths_are_plain(void **state)
 {
 	static const char *const cases[][2] = {

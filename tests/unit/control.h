@@ -3,7 +3,7 @@
  * A real control server and its clients in one loop, for the tests of supervisor/control.
  *
  * Most verbs answer with what their handler was given; vm-wait and vm-check are kept for later, vm-list answers
- * with list_bytes of text, vm-console becomes a stream. Clients may connect as anybody (root only).
+ * with list_bytes of text, vm-console becomes a stream. Clients may connect as any user (root only).
  */
 #ifndef TESTS_UNIT_CONTROL_H
 #define TESTS_UNIT_CONTROL_H
@@ -36,14 +36,14 @@ static struct accounts accounts;
 static char directory[64], path[128];
 static struct request *kept[KEPT_MAX]; /* vm-wait */
 static size_t n_kept, n_gone;
-static bool careless; /* the handler of vm-wait does not ask to be told when its client goes */
+static bool careless; /* the handler of vm-wait ignores its client's disconnect */
 static size_t list_bytes;
-static unsigned vm_jobs; /* under way for any VM */
+static unsigned vm_jobs; /* in progress, for any VM */
 static int stream = -2;	 /* descriptor of vm-console, -1: refused */
 static struct buf stream_leftover;
 static struct hold *stream_hold;
 
-/* In place of libc's: the groups of this test, two rows of any file. */
+/* Replaces libc's: the groups of this test, two rows of any file. */
 struct group *fgetgrent(FILE *f)
 {
 	static char name[2][16] = { "vmkeep", "vmkeep-view" };
@@ -204,7 +204,7 @@ static inline void too_late(struct ev_loop *ev, ev_timer *w, int revents)
 	ev_break(ev, EVBREAK_ALL);
 }
 
-/* One turn of the loop; fails the test when nothing happens for long. */
+/* One loop iteration; fails the test if nothing happens for long. */
 static inline void turn(const char *what)
 {
 	bool late = false;
@@ -225,7 +225,7 @@ static inline void turn(const char *what)
 			turn(#condition); \
 	} while (0)
 
-/* All that can happen now has happened. */
+/* Runs until everything pending has been handled. */
 static inline void settle(void)
 {
 	for (int i = 0; i < 8; i++)
@@ -316,7 +316,7 @@ static inline void call(struct client *c)
 	json_decref(read_line(c));
 }
 
-/* The kernel notes who one is when one connects. */
+/* The kernel records the credentials at connect(). */
 static inline void call_as(struct client *c, uid_t uid, gid_t extra)
 {
 	gid_t groups[1] = { extra };
@@ -356,7 +356,7 @@ static inline json_t *ask(struct client *c, const char *text)
 	return read_line(c);
 }
 
-/* A text inside {"error": ...}, borrowed. */
+/* A member of {"error": ...}, borrowed. */
 static inline const char *error_text(const json_t *reply, const char *member)
 {
 	return json_string_value(json_object_get(json_object_get(reply, "error"), member));

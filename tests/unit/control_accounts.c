@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that what a local user holds is counted over all of that user's connections: requests,
- * jobs, streams, memory; that whoever holds most pays; and that others find their place.
+ * Proves that the resources of a local user are counted over all connections of that user:
+ * requests, jobs, streams, memory; that the user who holds most pays; and that others are still
+ * served.
  */
 #include "tests/unit/control.h"
 
@@ -81,7 +82,7 @@ static void requests_of_a_user_are_counted_together(void **state)
 	o = ask(&c[7], wait);
 	assert_non_null(strstr(error_text(o, "desc"), "64 requests of uid 2000 are under way"));
 	json_decref(o);
-	/* neither another user nor root is meant */
+	/* this affects neither other users nor root */
 	call_as(&other, 2001, VIEWERS);
 	json_decref(read_line(&other));
 	json_decref(ask(&other, "{\"execute\":\"vm-list\"}"));
@@ -98,14 +99,14 @@ static void requests_of_a_user_are_counted_together(void **state)
 	assert_null(accounts.first);
 }
 
-/* A few of one user's at a time, and of all users; the others wait, root does not. */
+/* A few per user at a time, and a few over all users; further ones wait, but not root's. */
 static void programs_take_turns(void **state)
 {
 	static const char check[] = "{\"execute\":\"vm-check\"}\n";
 	static const struct {
 		uid_t uid;
 		gid_t group;
-		size_t begun; /* by then */
+		size_t begun; /* at that point, over all users */
 	} who[] = { { 2000, VIEWERS, 2 }, { 2001, VIEWERS, 4 }, { 2002, VIEWERS, 4 },
 		{ 0, 0, 14 } };
 	struct client c[ARRAY_SIZE(who)];
@@ -120,15 +121,15 @@ static void programs_take_turns(void **state)
 		WAIT_FOR(n_kept == who[i].begun);
 		settle();
 		assert_int_equal(n_kept, who[i].begun);
-		/* what runs none is not held up */
+		/* verbs that run no programs are not delayed */
 		json_decref(ask(&c[i], "{\"execute\":\"vm-list\"}"));
 	}
 	answer_kept(0);
 	WAIT_FOR(n_kept == 15);
-	/* who leaves makes room, and waits no more */
+	/* a client that disconnects makes room, and its waiting requests are dropped */
 	hang_up(&c[0]);
 	WAIT_FOR(n_kept == 17);
-	/* all of the others' come, four at a time */
+	/* all others are served, four at a time */
 	for (size_t i = 1; i < 33; i++) {
 		WAIT_FOR(n_kept > i);
 		assert_true(accounts.programs <= ACCOUNTS_PROGRAMS_MAX);
@@ -167,7 +168,7 @@ static void what_the_slow_leave_is_counted_together(void **state)
 	for (const struct account *a = accounts.first; a; a = a->next)
 		assert_true(a->bytes <= account_bounds(API_ROLE_VIEW)->bytes);
 	assert_true(mallinfo2().uordblks - before < (size_t)2 * ACCOUNTS_BYTES_MAX);
-	/* who holds little is served all the same */
+	/* a user who holds little is served all the same */
 	call_as(&fair, 4000, VIEWERS);
 	json_decref(read_line(&fair));
 	for (int i = 0; i < 20; i++)
@@ -213,7 +214,7 @@ static void streams_are_counted(void **state)
 	assert_non_null(strstr(error_text(o, "desc"), "too many streams of uid 65534, 8 are open"));
 	json_decref(o);
 	assert_int_equal(stream, -1);
-	/* the connection is still one, and a tenth is one too many */
+	/* it still counts as a connection, and a tenth one is refused */
 	json_decref(ask(&c[8], "{\"execute\":\"query-version\"}"));
 	call_as(&c[9], NOBODY, 0);
 	assert_refused(&c[9], "too many clients of uid 65534, 9 are connected");
@@ -244,7 +245,7 @@ static void a_higher_role_finds_a_place(void **state)
 	}
 	call_as(&late, 4000, VIEWERS);
 	assert_refused(&late, "too many clients, 6 are connected");
-	/* an operator takes a viewer's place, of the user with most of them */
+	/* an operator replaces a viewer, of the user with most connections */
 	call_as(&late, 4000, OPERATORS);
 	json_decref(read_line(&late));
 	settle();

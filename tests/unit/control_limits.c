@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that a client of the control socket can hurt nobody but itself: too large, too deep, too
- * many, never read, half said, thrown descriptors, no descriptors left; and that nothing turns
- * while nothing happens.
+ * Proves that a client of the control socket can harm only itself: too large, too deep, too many,
+ * never read, incomplete, descriptors sent along, no descriptors left; and that the loop does not
+ * run while nothing happens.
  */
 #include "tests/unit/control.h"
 
@@ -101,7 +101,7 @@ static void too_many_requests_under_way_end_the_connection(void **state)
 	for (int i = 0; i < SERVER_IN_FLIGHT_MAX; i++)
 		say(&c, wait);
 	WAIT_FOR(n_kept == SERVER_IN_FLIGHT_MAX);
-	/* a place that is free again can be used */
+	/* a connection that has been freed can be used again */
 	answer_kept(0);
 	json_decref(read_line(&c));
 	say(&c, wait);
@@ -178,7 +178,7 @@ static void a_subscriber_that_does_not_read_is_dropped(void **state)
 	hang_up(&reader);
 }
 
-/* The reply has to be out before raw bytes follow it. */
+/* The reply must have been sent before raw bytes follow it. */
 static void a_stream_needs_a_client_that_reads(void **state)
 {
 	struct client c;
@@ -257,12 +257,12 @@ static void places_are_few_but_not_for_root(void **state)
 	call_as(&late, 1235, 0);
 	assert_refused(&late, "too many clients, 6 are connected");
 	others_are_served();
-	/* who has a role takes the place of one who has none */
+	/* a client with a role replaces one without */
 	call_as(&late, 2000, OPERATORS);
 	json_decref(read_line(&late));
 	hang_up(&late);
 	WAIT_FOR(server_clients(server) == 5);
-	/* a place that is free again can be taken */
+	/* a connection that has been freed can be used again */
 	call_as(&late, 1235, 0);
 	json_decref(read_line(&late));
 	hang_up(&late);
@@ -308,7 +308,7 @@ static void thrown_descriptors_are_not_kept(void **state)
 	hang_up(&c);
 }
 
-/* Sockets made beforehand, as clients and server share this process's descriptors here. */
+/* Sockets created beforehand, because clients and server share this process's descriptors. */
 static int unconnected(void)
 {
 	return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -329,7 +329,7 @@ static void count_turn(struct ev_loop *ev, ev_timer *w, int revents)
 	ev_break(ev, EVBREAK_ALL);
 }
 
-/* How often the loop woke up in so many seconds. */
+/* How often the loop woke up in this many seconds. */
 static unsigned turns_in(double seconds)
 {
 	unsigned before = ev_iteration(loop.ev);
@@ -360,7 +360,7 @@ static void without_descriptors_clients_are_told(void **state)
 	for (size_t i = 0; i < 3; i++) {
 		connect_late(&c, late[i]);
 		assert_refused(&c, "no descriptors left");
-		/* its descriptor went back to us: remove it again */
+		/* its descriptor was returned to us: remove it again */
 		fill[n++] = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}
 	json_decref(ask(&stays, "{\"execute\":\"job-list\"}"));
@@ -393,13 +393,13 @@ static void without_any_descriptor_nothing_turns(void **state)
 	hang_up(&c);
 	WAIT_FOR(server_clients(server) == 1);
 
-	/* at once when somebody leaves */
+	/* at once when another client disconnects */
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	connect_late(&c, late[1]);
 	settle();
 	setrlimit(RLIMIT_NOFILE, &old);
 	hang_up(&stays);
-	settle(); /* waits for nothing */
+	settle(); /* does not wait */
 	assert_true(c.in.len > 0);
 	json_decref(read_line(&c));
 	hang_up(&c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that the control socket's path is taken only from a daemon that is gone, may be longer
- * than a socket's address, and is removed only while it is ours.
+ * Proves that a control socket's path is taken over only from a daemon that is gone, may be longer
+ * than a socket address, and is removed only while it is ours.
  */
 #include "tests/unit/control.h"
 
@@ -20,7 +20,7 @@ static void is_served(const char *where)
 	hang_up(&c);
 }
 
-/* The size of what is kept as control.sock.damaged-TIME; it is removed. */
+/* The size of the file kept as control.sock.damaged-TIME, which is removed. */
 static off_t kept_aside(void)
 {
 	DIR *d = opendir(directory);
@@ -91,13 +91,13 @@ static void the_path_is_taken_only_from_the_dead(void **state)
 	server = make_server(path, 0, 0, &e);
 	assert_non_null(server);
 	is_served(path);
-	/* somebody else's by now: left alone */
+	/* another process's by now: left alone */
 	assert_int_equal(unlink(path), 0);
 	fd = open(path, O_CREAT | O_EXCL | O_CLOEXEC | O_RDWR, 0600);
 	server_free(server);
 	server = NULL;
 	assert_int_equal(stat(path, &st), 0);
-	/* no socket at all: kept under another name */
+	/* not a socket: renamed */
 	assert_int_equal(write(fd, "precious", 8), 8);
 	close(fd);
 	server = make_server(path, 0, 0, &e);
@@ -107,7 +107,7 @@ static void the_path_is_taken_only_from_the_dead(void **state)
 	server = NULL;
 	assert_int_equal(stat(path, &st), -1);
 	assert_int_equal(kept_aside(), 8);
-	/* no directory */
+	/* not a directory */
 	assert_null(make_server("/nonexistent/vmkeep/control.sock", 0, 0, &e));
 	assert_int_equal(e.class, ERR_NOT_FOUND);
 	assert_non_null(strstr(e.text, "/nonexistent/vmkeep"));
@@ -135,7 +135,7 @@ static void the_path_may_be_long(void **state)
 	server_free(s);
 	close(dirfd);
 	assert_int_equal(rmdir(dir), 0);
-	/* a name that fits nowhere */
+	/* a name that is too long for any path */
 	snprintf(where, sizeof where, "%s/%0120d", directory, 1);
 	assert_null(make_server(where, 0, 0, &e));
 	assert_non_null(strstr(e.text, "too long"));

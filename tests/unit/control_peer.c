@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves who counts as what: roles by uid and groups, primary or not; guests by their uids; owners
- * by name, number and group, from the files of this host.
+ * Proves how users are classified: roles by uid and groups, primary or not; guests by their uids;
+ * owners by name, number and group, from the files of this host.
  */
 #include <grp.h>
 #include <pwd.h>
@@ -42,7 +42,7 @@ static void roles_follow_uid_and_groups(void **state)
 		{ 1000, 7,  51,	       { 50, 51 },		   API_ROLE_VIEW	 },
 		{ 1000, 7,  8,	      { 50, 51 },		  API_ROLE_NONE	},
 		{ 1000, 0,  0,	      { 50, 51 },		  API_ROLE_NONE	},
- /* no such groups on this host */
+ /* this host has no such groups */
 		{ 1000, 7,  (gid_t)-1, { (gid_t)-1, (gid_t)-1 }, API_ROLE_NONE    },
 	};
 	/* clang-format on */
@@ -71,7 +71,7 @@ static void guests_are_known_by_uid(void **state)
 		{ 1879048192 + 65536, true }, /* networks' dnsmasq */
 		{ 1879048192 + 69631, true },
 		{ 1879048192 + 69632, true }, /* relays */
-		{ 1879048192 + 69633, true }, /* a QEMU that is asked what it can */
+		{ 1879048192 + 69633, true }, /* a probed QEMU */
 		{ 1879048192 + 69634, false},
 		{ 1879048192 + 131072, true }, /* another daemon's */
 		{ 1895825407,	       true },

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves what a client may on the control socket by who connected: roles, owners of a VM, and guests, who are
- * turned away. Who counts as what: control_peer.c.
+ * Proves what a client may do on the control socket depending on its user: roles, owners of a VM,
+ * and guests, which are refused. For the classification of users see control_peer.c.
  */
 #include "tests/unit/control.h"
 
@@ -30,7 +30,7 @@ static void who_connects_decides_what_he_may(void **state)
 		uid_t uid;
 		gid_t group;
 		enum api_role role;
-		const char *class; /* when refused */
+		const char *class; /* if refused */
 	} people[] = {
 		{0,	     0,		API_ROLE_ROOT,     NULL},
 		{ NOBODY, OPERATORS, API_ROLE_OPERATOR, NULL},
@@ -104,7 +104,7 @@ static void a_guest_is_turned_away(void **state)
 {
 	static const uid_t guests[] = { 1879048192, 1879048192 + 65535,
 		1879048192 + 69631 /* a dnsmasq */, 1879048192 + 131072 /* another daemon's */,
-		1879048192 + 69632 /* a relay */, 1879048192 + 69633 /* a QEMU that is asked */ };
+		1879048192 + 69632 /* a relay */, 1879048192 + 69633 /* a probed QEMU */ };
 	struct client c;
 	json_t *o;
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Proves the control socket's protocol with a real server and real clients: greeting, requests in
- * any pieces and any number, answers in order of completion with their ids, errors with class and
- * cure, events, streams, and clients that leave at any moment. The limits are proved in control_limits.c,
- * roles in control_roles.c.
+ * any chunks and any number, answers in order of completion with their ids, errors with class and
+ * hint, events, streams, and clients that disconnect at any moment. Limits are tested in
+ * control_limits.c, roles in control_roles.c.
  */
 #include "tests/unit/control.h"
 
@@ -42,7 +42,7 @@ static void a_request_may_come_in_any_pieces(void **state)
 
 	(void)state;
 	call(&c);
-	for (size_t cut = 0; cut <= len + 1; cut++) { /* len + 1: each byte for itself */
+	for (size_t cut = 0; cut <= len + 1; cut++) { /* len + 1: each byte by itself */
 		json_t *o, *arguments;
 
 		for (size_t i = 0; i < len;) {
@@ -174,7 +174,7 @@ static void what_is_no_json_ends_the_connection(void **state)
 		json_t *o;
 
 		call(&c);
-		/* what was asked before is answered */
+		/* earlier requests are answered */
 		say(&c, "{\"execute\":\"job-list\",\"id\":1}");
 		say(&c, rows[i]);
 		o = read_line(&c);
@@ -245,7 +245,7 @@ static void progress_goes_to_who_waits(void **state)
 	hang_up(&b);
 }
 
-/* Bytes that are typed ahead reach the console; the line's end that closes the request does not. */
+/* Bytes sent early reach the console; the newline that ends the request does not. */
 static void a_stream_takes_the_connection_over(void **state)
 {
 	struct client c, other;
@@ -268,7 +268,7 @@ static void a_stream_takes_the_connection_over(void **state)
 	say(&c, "joe");
 	assert_int_equal(read(stream, got, sizeof got), 3);
 	assert_string_equal(got, "joe");
-	/* what else it had asked has nobody to be told */
+	/* the client's other request has nobody to return to */
 	WAIT_FOR(n_gone == 1);
 	assert_int_equal(server_clients(server), 0);
 	call(&other);
@@ -289,7 +289,7 @@ static void a_client_may_leave_at_any_byte(void **state)
 
 		call(&c);
 		say_bytes(&c, text, n);
-		if (n % 2) /* with and without having been read before */
+		if (n % 2) /* with and without the data having been read before */
 			settle();
 		hang_up(&c);
 		WAIT_FOR(server_clients(server) == 0);
@@ -311,7 +311,7 @@ static void a_handler_need_not_care_that_its_client_went(void **state)
 	WAIT_FOR(n_kept == 2);
 	hang_up(&c);
 	WAIT_FOR(server_clients(server) == 0);
-	/* before and after the connection is buried */
+	/* before and after the connection is freed */
 	request_event(kept[0], "JOB_PROGRESS", NULL);
 	answer_kept(0);
 	settle();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves that an answer is read in a bounded piece: who writes without end holds up nobody, and what it said first
- * counts. */
+/* Proves that the amount read from a child is limited: one that writes endlessly delays nothing,
+ * and its first answer counts. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -41,7 +41,7 @@ static void an_answer_without_end(void **state)
 	if (pid == 0)
 		flood(pair[1]);
 	close(pair[1]);
-	/* it has begun */
+	/* it has started */
 	assert_int_equal(recv(pair[0], &(char){ 0 }, 1, MSG_PEEK), 1);
 	for (int i = 0; i < 100; i++) {
 		struct err more = ERR_INIT;

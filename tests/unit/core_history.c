@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves a VM's history: nothing that somebody chose forges a record, it stays below its limit and
- * keeps the newest, what people asked for stays whatever a guest does, and a damaged file costs no more
- * than the damaged lines. */
+/* Proves a VM's history: no text from outside can forge a record, the file stays below its limit
+ * and keeps the newest records, requests of users are kept whatever a guest does, and damage costs
+ * only the damaged lines. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -134,7 +134,7 @@ static void stays_below_its_limit(void **state)
 	assert_non_null(t);
 	sscanf(cell(t, 0, 3), "record number %d", &lowest);
 	assert_true(lowest > 0);
-	/* what is left is whole and in order */
+	/* the rest is complete and in order */
 	for (size_t i = 0; i < json_array_size(json_object_get(t, "rows")); i++) {
 		snprintf(why, sizeof why, "record number %d", lowest + (int)i);
 		assert_string_equal(cell(t, i, 3), why);
@@ -143,7 +143,7 @@ static void stays_below_its_limit(void **state)
 	json_decref(t);
 }
 
-/* A guest makes as many as it likes, in a file that an older vmkeep began. */
+/* A guest creates as many records as it likes, in a file begun by an older vmkeep. */
 static void what_people_asked_for_stays(void **state)
 {
 	static const char *const own[] = { NULL, "", "policy" };
@@ -183,7 +183,8 @@ static void what_people_asked_for_stays(void **state)
 	json_decref(t);
 }
 
-/* With blanks in it, or another file, it is far beyond its limit: what is left counts, and it is written on. */
+/* A file full of blanks, or another file, far beyond the limit: what is valid counts, and writing
+ * continues. */
 static void far_too_long(void **state)
 {
 	const struct history_record old = { 1, "start", "root", NULL },

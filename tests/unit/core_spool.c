@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves the reader of what a QEMU writes: every byte comes once and in order, also across daemons
- * and with NULs in it; a flood is cut to the bucket, counted to the byte, told once, and its last
- * bytes come. */
+/* Proves the reader of QEMU's output: every byte is read once and in order, also across daemons and
+ * with NULs in it; a flood is cut to the rate limit, counted exactly, reported once, and its last
+ * bytes are kept. */
 #include "tests/unit/spool_lab.h"
 
 static void each_byte_comes_once(void **state)
@@ -77,7 +77,7 @@ static void half_a_line_waits(void **state)
 	put(writer, text, sizeof text);
 	until_quiet(&r);
 	assert_true(r.got.len > sizeof text - SPOOL_PAGE);
-	/* half a line before a hole is never whole: what is behind it comes */
+	/* the partial line before a hole is never completed: what follows the hole is read */
 	assert_int_equal(ftruncate(writer, 1 << 20), 0);
 	put(writer, "\nREADY=1\n", 9);
 	until_quiet(&r);
@@ -87,8 +87,8 @@ static void half_a_line_waits(void **state)
 	close(fd);
 }
 
-/* QEMU cuts its own file, behind which its reader then stands: what comes next is heard all the same, by each
- * kind of reader. */
+/* QEMU truncates its own file, so that the reader's position is past its end: later output is read
+ * all the same, by each kind of reader. */
 static void what_follows_a_cut_is_heard(void **state)
 {
 	static const struct spool_kind *const kinds[] = { &plain, &lines };
@@ -111,7 +111,8 @@ static void what_follows_a_cut_is_heard(void **state)
 			until_quiet(&r);
 			assert_true(r.got.len >= 8);
 			assert_memory_equal(r.got.data + r.got.len - 8, "READY=1\n", 8);
-			/* and has written as much again, and more, before anybody looks */
+			/* the writer has written as much again, and more, before the reader
+			 * notices */
 			buf_clear(&r.got);
 			assert_int_equal(ftruncate(writer, 0), 0);
 			put(writer, "FIRST=1\n", 8);
@@ -146,12 +147,12 @@ static void a_flood_is_counted(void **state)
 		snprintf(piece + sizeof piece - NUMBER, NUMBER, "%07d", i);
 		put(writer, piece, sizeof piece);
 		written += sizeof piece;
-		/* twice a turn of the loop reads at once, now and then */
+		/* now and then, two reads in one loop iteration */
 		if (i % 8 == 0)
 			spool_read(&r.spool);
 	}
 	assert_true(r.spool.flood);
-	assert_int_equal(r.losses, 0); /* told at the end */
+	assert_int_equal(r.losses, 0); /* reported at the end */
 	while (r.spool.flood && daemon_now() < end)
 		ev_run(loop.ev, EVRUN_ONCE);
 	assert_int_equal(r.losses, 1);
@@ -162,7 +163,7 @@ static void a_flood_is_counted(void **state)
 	assert_true((double)r.got.len <= level + 1);
 	assert_true(r.got.len >= room);
 	assert_string_equal(r.got.data + r.got.len - NUMBER, "0001023");
-	/* and then all is as before */
+	/* then everything is as before */
 	put(writer, "calm", 4);
 	until_quiet(&r);
 	assert_memory_equal(r.got.data + r.got.len - 4, "calm", 4);
@@ -172,7 +173,7 @@ static void a_flood_is_counted(void **state)
 	close(fd);
 }
 
-/* One bucket for two: the other loses nothing, and is heard. */
+/* Two readers share a rate limit: the other one loses nothing, and is read. */
 static void a_neighbour_is_heard(void **state)
 {
 	double end = daemon_now() + DEADLINE;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves that whatever a writer does to its file costs the reader bounded work and ends in silence. */
+/* Proves that whatever a writer does to its file, the reader's work is bounded and then stops. */
 #include "tests/unit/spool_lab.h"
 
 static void write_anywhere(int fd)
@@ -71,7 +71,7 @@ static void map_it(int fd)
 	char path[32], *p;
 	int both;
 
-	/* not even QEMU's descriptor allows that: with one that does */
+	/* QEMU's own descriptor does not allow that, so this opens one that does */
 	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
 	both = open(path, O_RDWR | O_CLOEXEC);
 	assert_int_equal(ftruncate(both, 1 << 20), 0);
@@ -110,7 +110,7 @@ static void tricks_cost_nothing(void **state)
 	for (size_t i = 0; i < 2 * ARRAY_SIZE(tricks); i++) {
 		struct reader r;
 		struct stat st;
-		bool away = i >= ARRAY_SIZE(tricks); /* the daemon, meanwhile */
+		bool away = i >= ARRAY_SIZE(tricks); /* no daemon runs in the meantime */
 		size_t t = i % ARRAY_SIZE(tricks);
 		int writer, fd = file_new(&writer);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that the manual is whole: each page as a reader sees it names every section, key and
- * default, verb, argument, spelling, event, error class and option of the tables; no line of a
- * template was left; and mandoc finds nothing to complain about.
+ * Proves that the manual is complete: each page as seen by a reader names every section, key and
+ * default, verb, argument, spelling, event, error class and option in the tables; no line of a
+ * template was left; and mandoc reports no problems.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -39,7 +39,7 @@ static bool have_mandoc(void)
 	return system("mandoc -T lint /dev/null >/dev/null 2>&1; test $? != 127") == 0;
 }
 
-/* What a command prints; its exit status in *status. */
+/* A command's output; its exit status in *status. */
 static void run(struct buf *out, int *status, const char *command)
 {
 	FILE *f = popen(command, "re");
@@ -50,11 +50,11 @@ static void run(struct buf *out, int *status, const char *command)
 	while ((n = fread(chunk, 1, sizeof chunk, f)) > 0)
 		buf_add(out, chunk, n);
 	*status = pclose(f);
-	buf_adds(out, ""); /* data is not NULL then */
+	buf_adds(out, ""); /* data is not NULL here */
 }
 
-/* As a terminal shows it, without lines: bold is a letter over itself, a blank may be a line's end.
- */
+/* As shown on a terminal, without lines: bold is a letter typed over itself, and a space may be a
+ * line break. */
 static char *page_text(const char *name)
 {
 	_cleanup_(free_ptr) char *path = page_path(name);
@@ -118,7 +118,7 @@ static void nothing_of_the_templates_is_left(void **state)
 	}
 }
 
-/* In the order of the table, each key behind the heading of its own section. */
+/* In the order of the table, each key after the heading of its section. */
 static void has_schema(const char *page, const struct conf_schema *schema)
 {
 	_cleanup_(free_ptr) char *text = page_text(page);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/explore.h - the situations that vm_explore.c visits: what one is, its number and its words, the
- * ways between them, and what the rules' actions do to one
+ * tests/unit/explore.h - the situations visited by vm_explore.c: a situation, its number and description, the
+ * transitions between situations, and the effect of the rules' actions
  */
 #ifndef TESTS_UNIT_EXPLORE_H
 #define TESTS_UNIT_EXPLORE_H
@@ -11,21 +11,21 @@
 
 enum process { NONE, JAIL, BOOTING, PRELAUNCH, RUNS, STANDS, TOMBSTONE, STUCK, PROCESSES };
 
-/* One situation; small enough to number. */
+/* A situation; small enough to be numbered. */
 struct now {
 	enum vm_state state;
 	enum process process;
 	enum vm_want want;
-	bool alive;   /* the daemon */
-	bool monitor; /* connected and greeted, or about to be by itself */
-	bool timer; /* the state's is armed; while it is up: the one that connects its monitor again */
-	bool preparing; /* a completion will come */
-	bool quit;	/* killed, or told and listening: its end comes */
-	bool record;	/* RUN/vms/NAME/record.json is there */
+	bool alive;   /* the daemon runs */
+	bool monitor; /* connected and greeted, or will be without any further action */
+	bool timer; /* the state's timer is armed; while the VM is up: the monitor's reconnect timer */
+	bool preparing; /* a completion is pending */
+	bool quit;	/* killed, or told to quit and listening: it will end */
+	bool record;	/* RUN/vms/NAME/record.json exists */
 	bool late;	/* the stop's deadline has passed */
-	bool busy;	/* an operation is under way: nothing else may start it */
-	bool serves;	/* its process is that operation's */
-	bool torn;	/* STATE/vms/NAME/revert.json is there: its disks may be of two times */
+	bool busy;	/* an operation is in progress: nothing else may start the VM */
+	bool serves;	/* its process belongs to that operation */
+	bool torn;	/* STATE/vms/NAME/revert.json exists: its disks may be of different times */
 };
 
 enum { FACTS = 1024, SITUATIONS = (int)VM_STATES * (int)PROCESSES * (int)VM_WANTS * (int)FACTS };
@@ -65,12 +65,12 @@ struct explorer {
 	bool seen[SITUATIONS], home[SITUATIONS];
 	unsigned queue[SITUATIONS], queued;
 	bool used[VM_STATES][VM_EVENTS];
-	/* of the situation at hand */
+	/* for the current situation */
 	struct now from;
-	bool unfair; /* may happen, but no wish may depend on it */
+	bool unfair; /* may happen, but no goal may depend on it */
 	struct edge {
 		unsigned from, to;
-	} *edge; /* those that are sure to be open */
+	} *edge; /* transitions that certainly happen */
 	size_t edges, cap;
 };
 
@@ -108,7 +108,8 @@ static void reach(struct explorer *x, struct now n)
 	x->edge[x->edges++] = (struct edge){ number(&x->from), i };
 }
 
-/* What the actions of vm.c do, as far as the outside can tell. before: what it was in. */
+/* The effect of vm.c's actions, as far as it is visible from outside. before: the previous
+ * state. */
 static struct now act(struct now n, enum vm_state before, enum vm_action action)
 {
 	char text[200];
@@ -151,7 +152,7 @@ static struct now act(struct now n, enum vm_state before, enum vm_action action)
 		n.timer = n.monitor = true;
 		break;
 	case VM_DO_QUIT:
-		/* a QEMU that hangs does not read it */
+		/* a hung QEMU does not read it */
 		n.quit = n.quit || (n.monitor && n.process != STUCK);
 		n.timer = true;
 		break;

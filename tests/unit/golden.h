@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/golden.h - a VM from its text to its command line, with nothing of this host in it
+ * tests/unit/golden.h - from a VM's configuration to its command line, independent of this host
  */
 #ifndef TESTS_UNIT_GOLDEN_H
 #define TESTS_UNIT_GOLDEN_H
@@ -20,14 +20,16 @@
 
 enum { GOLDEN_MAX = 64 };
 
-/* Whose probes tests/golden/record wrote, oldest first. Each has command lines of its own. */
+/* The QEMUs whose probes tests/golden/record wrote, oldest first. Each has its own command
+ * lines. */
 static const char *const golden_qemus[] = { "7.2", "10.0" };
 
 struct golden {
-	const char *qemu; /* one of those; NULL: the one that is most like the installed one */
-	const char *image_dir, *nvram; /* set them first; nvram NULL: in the usual place */
+	const char *qemu; /* one of these; NULL: the one most like the installed QEMU */
+	const char *image_dir, *nvram; /* set these first; nvram NULL: the usual path */
 	bool paste, tcg;
-	void (*edit)(struct golden *g); /* of the configuration, before it is used; may be NULL */
+	void (*edit)(
+		struct golden *g); /* changes the configuration before it is used; may be NULL */
 	struct conf_vm conf;
 	struct identity id;
 	struct probe probe;
@@ -59,7 +61,7 @@ static inline size_t golden_names(char *names[GOLDEN_MAX])
 	return n;
 }
 
-/* The newest that is not newer than what is installed. */
+/* The newest one that is not newer than the installed QEMU. */
 static inline const char *golden_installed(void)
 {
 	FILE *f = popen("qemu-system-x86_64 --version", "re");

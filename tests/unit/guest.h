@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/guest.h - a guest made of frames on a tap: DHCP, ARP, ping, DNS; no QEMU
+ * tests/unit/guest.h - a guest that consists of frames on a tap: DHCP, ARP, ping, DNS; no QEMU
  *
- * Blocking: asks again, as guests do, after 1 s each; the kernel drops what goes to the
- * first port of a bridge in its first milliseconds. Answers ARP for its own address while it waits.
+ * Blocking: repeats requests after 1 s, as guests do, because the kernel drops packets to the first port of a
+ * bridge in its first milliseconds. Answers ARP for its own address while it waits.
  */
 #ifndef TESTS_UNIT_GUEST_H
 #define TESTS_UNIT_GUEST_H
@@ -30,7 +30,7 @@ struct guest {
 	uint8_t mac[ETH_ALEN], gateway_mac[ETH_ALEN];
 	uint32_t address, gateway, dns; /* host byte order */
 	uint32_t offered, server;
-	const char *options; /* more DHCP options, encoded, that it sends with each request */
+	const char *options; /* more DHCP options, encoded, sent with each request */
 	size_t options_len;
 };
 
@@ -60,7 +60,7 @@ static inline void guest_frame(
 	eth->ether_type = htons(type);
 	memcpy(eth + 1, data, len);
 	if (write(g->fd, frame, n < 70 ? 70 : n) < 0)
-		return; /* the wait for an answer will tell */
+		return; /* waiting for the answer detects a lost frame */
 }
 
 static inline void guest_ip(struct guest *g, const uint8_t mac[ETH_ALEN], uint32_t from,
@@ -121,7 +121,7 @@ static inline int guest_left(const struct timespec *since, int wait_ms)
 				 (now.tv_nsec - since->tv_nsec) / 1000000);
 }
 
-/* The next IP packet of this protocol that take() says is the one; false: none came. */
+/* The next IP packet of this protocol that take() accepts; false: none arrived. */
 static inline bool guest_wait(struct guest *g, uint8_t proto, int wait_ms,
 	bool (*take)(struct guest *g, const struct iphdr *ip, const uint8_t *data, size_t len,
 		void *arg),
@@ -201,7 +201,7 @@ static inline bool guest_dhcp_ask(struct guest *g, uint8_t type, uint8_t answer,
 	uint8_t m[512] = { 1, 1, 6, 0, 0x12, 0x34, 0x56, 0x78 };
 	uint8_t *o = m + 240;
 
-	m[10] = 0x80; /* answer by broadcast */
+	m[10] = 0x80; /* ask for answers by broadcast */
 	memcpy(m + 28, g->mac, ETH_ALEN);
 	memcpy(m + 236, "\x63\x82\x53\x63", 4);
 	*o++ = 53;
@@ -225,7 +225,7 @@ static inline bool guest_dhcp_ask(struct guest *g, uint8_t type, uint8_t answer,
 	return guest_wait(g, IPPROTO_UDP, 1000, guest_take_dhcp, &answer);
 }
 
-/* DISCOVER to ACK; claims to be called name. False: no lease. */
+/* From DISCOVER to ACK; name: the host name that it claims. False: no lease. */
 static inline bool guest_dhcp(struct guest *g, const char *name)
 {
 	for (int i = 0; i < (int)stretched(3); i++) {
@@ -248,7 +248,7 @@ static inline bool guest_take_pong(
 	return len >= 8;
 }
 
-/* The type of the next ICMP message; 0: echo reply; -1: silence. */
+/* The type of the next ICMP message; 0: echo reply; -1: none. */
 static inline int guest_icmp(struct guest *g)
 {
 	uint8_t type = 255;
@@ -274,7 +274,7 @@ static inline bool guest_take_dns(
 		return false;
 	data += 8;
 	len -= 8;
-	/* one answer, its address is the end of the message */
+	/* there is one answer, and the message ends with its address */
 	*(uint32_t *)arg = (data[3] & 15) == 0 && data[7] == 1 ? guest_u32(data + len - 4) : 0;
 	(void)g;
 	return true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves that no size outside a guest's bounds is ever asked of it, and that the text says which.
- */
+/* Proves that a guest is never asked for a size outside its limits, and that the error names the
+ * limit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,12 +33,12 @@ static void test_bounds(void **state)
 		{ 512,	0,    0,   513,	 true,	"more than the 512M" },
 		{ 512,	1024, 0,   1024, false, NULL		},
 		{ 512,	1024, 0,   1025, false, "more than the 1G" },
-		{ 512,	256,  0,   512,	 false, NULL		}, /* a Max below Memory moves nothing */
+		{ 512,	256,  0,   512,	 false, NULL		}, /* a Max below Memory has no effect */
 		{ 512,	0,    128, 128,	 false, NULL		},
 		{ 512,	0,    128, 127,	 false, "floor of 128M" },
 		{ 512,	0,    128, 127,	 true,	NULL		},
 		{ 512,	0,    32,  32,	 false, NULL		},
-		{ 512,	0,    8,   8,	 true,	NULL		}, /* the operator knows this guest */
+		{ 512,	0,    8,   8,	 true,	NULL		}, /* the operator set a lower floor */
 		{ 512,	0,    8,   7,	 true,	"floor of 8M"	},
 		{ 32,	0,    0,   32,	 false, NULL		}, /* smaller than the usual floor */
 		{ 32,	0,    0,   31,	 false, "floor of 32M"	},
@@ -65,7 +65,7 @@ static void test_bounds(void **state)
 	}
 }
 
-/* What cannot be is unknown, and never shown. */
+/* Impossible values are treated as unknown, and never shown. */
 static void test_nonsense(void **state)
 {
 	static const struct {

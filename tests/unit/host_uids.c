@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that no two state directories get one block of uids, that each gets the one that it had,
- * whatever is lost, and what is in a block.
+ * Proves that no two state directories get the same block of uids, that each gets the block that it
+ * had, whatever is lost, and how a block is divided.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -76,7 +76,7 @@ static void put(const char *state, const char *file, const char *text)
 	assert_int_equal(file_replace(AT_FDCWD, path, 0600, text, strlen(text), false, NULL), 0);
 }
 
-/* A VM's identity with a uid of this block. */
+/* An identity with a uid of this block. */
 static void keep(const char *name, unsigned block)
 {
 	_cleanup_(free_ptr) char *text =
@@ -105,7 +105,7 @@ static int teardown(void **state)
 	return file_remove_tree(AT_FDCWD, top, NULL);
 }
 
-/* --- what is in a block --- */
+/* --- the contents of a block --- */
 
 static void blocks(void **state)
 {
@@ -122,7 +122,7 @@ static void blocks(void **state)
 		{ 1879048192 + 65536,   true,  false, true,  1 }, /* as in earlier versions */
 		{ 1879048192 + 69631,   true,  false, true,  1 },
 		{ 1879048192 + 69632,   true,  false, false, 1 }, /* relays */
-		{ 1879048192 + 69633,   true,  false, false, 1 }, /* a QEMU that is asked */
+		{ 1879048192 + 69633,   true,  false, false, 1 }, /* a probed QEMU */
 		{ 1879048192 + 69634,   false, false, false, 1 },
 		{ 1879048192 + 131072,  true,  true,  false, 2 },
 		{ 1879048192 + 192511,  true,  true,  false, 2 },
@@ -147,7 +147,7 @@ static void blocks(void **state)
 	}
 }
 
-/* Nobody's are another's, in one block and in any two. */
+/* Ranges do not overlap, within a block and between blocks. */
 static void apart(void **state)
 {
 	uid_t end = UIDS_FIRST;
@@ -180,7 +180,7 @@ static void kept_by_vms(void **state)
 	assert_false(uids_keeps_vm(&first, 0) || uids_keeps_vm(&first, first.networks));
 }
 
-/* --- whose it is --- */
+/* --- the owner of a block --- */
 
 enum { MANY = 40 };
 
@@ -203,7 +203,7 @@ static void never_two(void **state)
 		uids_free(u[i]);
 }
 
-/* Daemon down or up, claims lost with a boot or not, and whoever comes first then. */
+/* With the daemon down or up, claims lost at a boot or not, and in any order. */
 static void the_same_again(void **state)
 {
 	unsigned a = block_of("a"), b = block_of("b");
@@ -219,7 +219,7 @@ static void the_same_again(void **state)
 	assert_int_equal(block_of("a"), a);
 }
 
-/* What a claim of ours may be by now, where identities say which one it was. */
+/* The claim is damaged in different ways, but identities tell which block it was. */
 static void claims_are_lost(void **state)
 {
 	static const char *const text[] = { "", "\n", "garbled", "/nowhere/at/all\n" };
@@ -253,7 +253,7 @@ static void claims_are_lost(void **state)
 	uids_free(u);
 }
 
-/* Another one that came while ours was lost keeps what it has. */
+/* A daemon that claimed the block while ours was lost keeps it. */
 static void another_has_it(void **state)
 {
 	_cleanup_(free_ptr) char *path = claim_path(77);
@@ -270,7 +270,7 @@ static void another_has_it(void **state)
 	assert_int_not_equal(a->block, 77);
 	uids_look(b);
 	assert_int_equal(b->block, 77);
-	/* also while it is down */
+	/* also while that daemon is down */
 	uids_free(b);
 	assert_int_not_equal(block_of("c"), 77);
 	keep("c", 77);
@@ -278,7 +278,7 @@ static void another_has_it(void **state)
 	uids_free(a);
 }
 
-/* A directory that was moved takes its uids along; its old path is nobody's. */
+/* A moved state directory keeps its uids; its old path has none. */
 static void moved(void **state)
 {
 	_cleanup_(free_ptr) char *from = xstrdup(state_of("a")), *to = xasprintf("%s/z", top);
@@ -291,7 +291,7 @@ static void moved(void **state)
 	assert_int_equal(block_of("z"), block);
 }
 
-/* And so does one that is reached by another path. */
+/* So does one that is accessed by another path. */
 static void another_path(void **state)
 {
 	_cleanup_(free_ptr) char *to = xasprintf("%s/z", top), *path = claim_path(77);
@@ -302,7 +302,7 @@ static void another_path(void **state)
 	(void)state;
 	keep("a", 77);
 	assert_int_equal(block_of("a"), 77);
-	/* a bind mount needs root: a link, and the daemon's path is the link's */
+	/* a bind mount needs root, so this is a symbolic link, as the path given to the daemon */
 	assert_int_equal(symlink(state_of("a"), to), 0);
 	assert_int_equal(block_of("z"), 77);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -312,7 +312,7 @@ static void another_path(void **state)
 	assert_int_equal(strncmp(now, to, strlen(to)), 0);
 }
 
-/* Some VMs still have those of a block that it had once. */
+/* Some VMs still have uids of an earlier block. */
 static void two_kept(void **state)
 {
 	(void)state;
@@ -326,7 +326,7 @@ static void two_kept(void **state)
 	assert_int_equal(block_of("a"), 97);
 }
 
-/* Whatever lives is left alone. */
+/* A block with running processes is not taken. */
 static void not_where_somebody_lives(void **state)
 {
 	static const char ready = '.';
@@ -356,7 +356,7 @@ static void not_where_somebody_lives(void **state)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
-/* All are taken: those whose state directory is gone are free, and nothing else is. */
+/* All blocks are claimed: those whose state directory is gone are free, and no others. */
 static void all_taken(void **state)
 {
 	_cleanup_(free_ptr) char *there = xasprintf("%s\n", top);
@@ -369,9 +369,9 @@ static void all_taken(void **state)
 	}
 	assert_null(claim_or_not("a"));
 	keep("b", 0);
-	assert_int_equal(block_of("b"), 0); /* as before there were blocks */
+	assert_int_equal(block_of("b"), 0); /* as before blocks were introduced */
 	for (unsigned block = 100; block < 200;
-		block++) { /* in some of them another test's guests may live */
+		block++) { /* some may contain another test's guests */
 		snprintf(name, sizeof name, "%u", block);
 		put(claims, name, "/nowhere/at/all\n");
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/identity.h - an identity in a directory of its own, and the VM that it is of
+ * tests/unit/identity.h - an identity in its own directory, and its VM
  */
 #ifndef TESTS_UNIT_IDENTITY_H
 #define TESTS_UNIT_IDENTITY_H
@@ -53,7 +53,7 @@ static inline void put(struct fixture *f, const char *text)
 		file_replace(f->dirfd, "identity.json", 0600, text, strlen(text), false, NULL), 0);
 }
 
-/* As vmkeep-jail does it. */
+/* Saves the identity as vmkeep-jail does. */
 static inline void keep(struct fixture *f)
 {
 	json_t *doc = identity_json(&f->id);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Every call that the filter refuses has a number, one that means nothing is found, and the gate's
- * jumps are its own. */
+/* Every system call that the filter refuses has a number, an unknown name is not found, and the
+ * filter's jumps stay inside it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,7 +25,7 @@ static void test_every_name_has_a_number(void **state)
 	assert_true(n > 100);
 }
 
-/* Where libseccomp knows the name, its number is the one that stands beside it. */
+/* If libseccomp knows the name, it has the same number. */
 static void test_numbers_are_right(void **state)
 {
 	const char *calls, *word;

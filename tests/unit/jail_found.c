@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An image that is not of the project its directory hands on escapes that quota, and check says so.
- * Hardly a kernel that tests run on has project quotas: what it would say is put in its place.
+ * An image outside its directory's inherited project escapes that quota, and check says so. Because
+ * few kernels that run tests have project quotas, the kernel's answer is faked.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* An image's header against the plan: what fits passes, what does not is refused with the cure, and
- * no header, however made, is read beyond its end. */
+/* An image's header is compared with the plan: a match passes, a mismatch is refused with a fix,
+ * and no header, however crafted, is read beyond its end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,13 +19,13 @@ static const struct {
 	const char *name;
 	enum jail_format format;
 	int flags;
-	/* the header */
+	/* members of the header */
 	size_t len;
 	uint32_t version, incompatible;
 	uint64_t backing_at;
 	uint32_t backing_size;
 	const char *backing; /* put at backing_at */
-	/* the outcome */
+	/* expected result */
 	const char *says; /* NULL: accepted */
 	const char *hint;
 } cases[] = {
@@ -74,7 +74,7 @@ static void put(uint8_t *p, size_t len, uint64_t v)
 	}
 }
 
-/* One of an image of 1 MiB in clusters of 64 KiB. */
+/* A header of a 1 MiB image with 64 KiB clusters. */
 static void header(uint8_t *head, unsigned version)
 {
 	memcpy(head, "QFI\xfb", 4);
@@ -122,7 +122,7 @@ static void test_headers(void **state)
 		if (cases[i].backing)
 			memcpy(whole + cases[i].backing_at, cases[i].backing,
 				cases[i].backing_size);
-		memcpy(head, whole, cases[i].len); /* of just its size, for the sanitizer */
+		memcpy(head, whole, cases[i].len); /* of exactly its size, for the sanitizer */
 		r = image_check_header(&f, head, cases[i].len, &e);
 		free(head);
 		if ((r < 0) != !!cases[i].says || (r < 0 && !strstr(e.text, cases[i].says)) ||
@@ -133,7 +133,7 @@ static void test_headers(void **state)
 	}
 }
 
-/* One number of a good header is wrong. */
+/* One number in a valid header is wrong. */
 static const struct {
 	unsigned at, len;
 	uint64_t is;
@@ -204,7 +204,7 @@ static void test_extensions(void **state)
 	put(head + 72, 8, 1 << 20);
 	assert_true(qcow2_parse(&q, &disk, head, sizeof head, &e) < 0);
 	assert_non_null(strstr(e.text, "the ?future (bit 20)"));
-	/* of any length, and cut anywhere */
+	/* of any length, and truncated anywhere */
 	put(head + 72, 8, 0);
 	for (size_t len = 104; len < at + 8; len++) {
 		uint8_t *part = xcalloc(1, len);
@@ -223,7 +223,7 @@ static const struct {
 	const char *begins;
 	size_t len;
 	const char *says, *hint;
-	bool raw; /* also refused where raw was not written */
+	bool raw; /* also refused if Format=raw was not written */
 } aliens[] = {
 	{ BYTES("KDMV\1\0\0\0"), "a VMDK image", "convert -f vmdk -O qcow2 /p /p.qcow2", true },
 	{ BYTES("COWD"), "a VMDK image", "convert -f vmdk", true },
@@ -275,7 +275,7 @@ static void test_aliens(void **state)
 	}
 }
 
-/* A guest may write an archive to a raw disk of its own. */
+/* A guest may write an archive to its own raw disk. */
 static void test_what_a_guest_wrote(void **state)
 {
 	struct jail_file f = disk;
@@ -291,7 +291,7 @@ static void test_what_a_guest_wrote(void **state)
 	assert_true(image_check_header(&f, head, sizeof head, &e) < 0);
 }
 
-/* --- an image against its length --- */
+/* --- an image and its length --- */
 
 enum { CLUSTER = 1 << 16 };
 
@@ -361,11 +361,11 @@ static void test_length(void **state)
 	assert_string_equal(warned, "");
 	assert_true(check_length(fd, 0, "2026-11-23", 0, &e) < 0);
 	assert_non_null(strstr(e.hint, "truncate -s 393216 "));
-	/* before the host came up: its last writes */
+	/* its last writes before the host went down */
 	assert_int_equal(check_length(fd, 0, "2026-11-23", 1, &e), 0);
 	assert_non_null(strstr(warned, "320K of at least 384K are left; the host died"));
 	assert_true(check_length(fd, 0, "", 1, &e) < 0);
-	/* counted, but not referred to: a lost cluster; one of zeroes, one of another kind */
+	/* counted but not referenced: a leaked cluster; one of zeros, one of another kind */
 	for (uint64_t entry = 0; entry <= 5 * CLUSTER + 1; entry += 5 * CLUSTER + 1) {
 		write_be(fd, 4 * CLUSTER, 8, entry);
 		assert_int_equal(check_length(fd, 0, "", 0, &e), 0);
@@ -373,21 +373,21 @@ static void test_length(void **state)
 	}
 	write_be(fd, 4 * CLUSTER, 8, 1ULL << 62 | 5 * CLUSTER); /* compressed */
 	assert_true(check_length(fd, 0, "", 0, &e) < 0);
-	/* tables: no power cut takes these */
+	/* tables: a power failure does not remove these */
 	assert_true(check_length(fd, 4 * CLUSTER, "2026-11-23", 1, &e) < 0);
 	assert_true(check_length(fd, 3 * CLUSTER + 7, "2026-11-23", 1, &e) < 0);
 	assert_true(check_length(fd, 2 * CLUSTER, "2026-11-23", 1, &e) < 0);
 	assert_true(check_length(fd, 1 * CLUSTER, "2026-11-23", 1, &e) < 0);
 }
 
-/* A guest may make its tables as it likes: they are read within bounds. */
+/* A guest may write any tables: reading them is bounded. */
 static void test_hostile_tables(void **state)
 {
 	_cleanup_(close_fd) int fd = make_image();
 	struct err e = ERR_INIT;
 
 	(void)state;
-	for (uint64_t i = 0; i < CLUSTER / 8; i++) { /* everything refers to everything */
+	for (uint64_t i = 0; i < CLUSTER / 8; i++) { /* everything refers to the same cluster */
 		write_be(fd, 1 * CLUSTER + i * 8, 8, 2 * CLUSTER);
 		write_be(fd, 4 * CLUSTER + i * 8, 8, 4 * CLUSTER);
 	}

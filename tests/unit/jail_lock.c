@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Which locks of others keep a guest from using a file: all that QEMU heeds where it would write,
- * none where it only reads. Who really writes is known by a lease, and where the file system cannot
- * tell by /proc and by the locks of other hosts. The kernel's answers that no file system here
- * gives are put in its place.
+ * Which locks of others keep a guest from using a file: all that QEMU respects if it would write,
+ * none if it only reads. Actual writers are detected by a lease, and where the file system does not
+ * support that, by /proc and by locks of other hosts. Answers that no local file system gives are
+ * faked.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,9 +24,9 @@
 #include "base/mem.h"
 #include "supervisor/jail/jail.h"
 
-static long fs_type;	/* 0: the real one */
+static long fs_type;	/* 0: the real type */
 static int lease_errno; /* 0: the real answer */
-static pid_t lock_pid;	/* whose lock byte 101 is; 1: the real answer */
+static pid_t lock_pid;	/* holder of the lock on byte 101; 1: the real answer */
 
 int fstatfs(int fd, struct statfs *s)
 {
@@ -67,7 +67,7 @@ enum { WRITER = 1 << 0, WRITER_QCOW2 = 1 << 1 };
 static const struct {
 	const char *name;
 	int byte[6];
-	int refused; /* who of us that writes; a reader never */
+	int refused; /* which of our writers is refused; a reader never is */
 } cases[] = {
 	{ "nobody",                    { 0 },                       0 },
 	{ "a writer",                  { 100, 101, 103, 201, 203 }, WRITER | WRITER_QCOW2 },
@@ -116,7 +116,7 @@ static int new_file(void)
 	return fd;
 }
 
-/* Another open file of the same. */
+/* Another open file description of the same file. */
 static int again(int fd, int flags)
 {
 	char path[32];
@@ -160,7 +160,7 @@ static void test_bytes(void **state)
 	}
 }
 
-/* Another process that has it open, until it is ended. */
+/* A process that has the file open until end() is called. */
 static pid_t opener(int fd, int flags)
 {
 	int ready[2], other;
@@ -193,8 +193,8 @@ static const struct {
 	const char *name;
 	long type;				  /* of the file system */
 	int lease;				  /* errno */
-	pid_t pid;				  /* whose byte 101 is locked */
-	bool alone, beside_reader, beside_writer; /* refused? */
+	pid_t pid;				  /* holder of the lock on byte 101 */
+	bool alone, beside_reader, beside_writer; /* expected refusals */
 } places[] = {
 	{ "the real answer",         0,               0,      1, false, false, true },
 	{ "a writer in the kernel",  EXT4_SUPER_MAGIC, EAGAIN, 1, true,  true,  true },
@@ -236,7 +236,7 @@ static void test_places(void **state)
 	lock_pid = 1;
 }
 
-/* What a guest reads is locked against QEMU's writers for as long as the descriptor is open. */
+/* A file that a guest reads is locked against QEMU's writers as long as the descriptor is open. */
 static void test_held(void **state)
 {
 	_cleanup_(close_fd) int fd = new_file(), other = again(fd, O_RDONLY);

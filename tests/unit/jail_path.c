@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that a path is resolved by hand to what the kernel's openat2() resolves it to, or refused
- * alike: a service manager's filter may leave us without it.
+ * Proves that a path is resolved by hand exactly as by the kernel's openat2(), or refused alike: a
+ * service manager's filter may block that call.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +62,7 @@ static void compare(int root, const char *path, int flag, uint64_t way)
 	int theirs, error, ours, tries = 0;
 	struct stat a, b;
 
-	do { /* EAGAIN: somebody renames something on this machine just now, says openat2(2) */
+	do { /* EAGAIN: something on this machine is being renamed, see openat2(2) */
 		theirs = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 		error = errno;
 	} while (theirs < 0 && error == EAGAIN && ++tries < 1000);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* vmkeep-jail reads a plan as written, and refuses every other one before it does anything. */
+/* vmkeep-jail reads a valid plan as written, and refuses every other plan before it does
+ * anything. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

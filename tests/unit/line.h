@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/line.h - a line for vmkeep, run in this process against a daemon that the test plays
+ * tests/unit/line.h - runs a vmkeep command line in this process, with the test as the daemon
  */
 #ifndef TESTS_UNIT_LINE_H
 #define TESTS_UNIT_LINE_H
@@ -29,7 +29,7 @@ static inline void line_reply(int fd, json_t *message /* stolen */)
 	json_decref(message);
 }
 
-/* A child that accepts one connection and serves it, which does not return. */
+/* Forks a child that accepts one connection and calls serve(), which does not return. */
 static inline pid_t line_daemon(void (*serve)(int fd, void *data), void *data)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -48,7 +48,7 @@ static inline pid_t line_daemon(void (*serve)(int fd, void *data), void *data)
 	return pid;
 }
 
-/* Runs one line with stdout and stderr in files; returns the exit code. */
+/* Runs a command line with stdout and stderr in files; returns the exit code. */
 static inline int line_run(const char *line, char out[LINE_OUTPUT_MAX], char err[LINE_OUTPUT_MAX])
 {
 	_cleanup_(free_ptr) char *copy = xasprintf("--run %s %s", line_dir, line);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves what a network becomes on hosts where others were first: what nobody wrote moves aside,
- * once and for ever; what was written is refused by the holder's name; nothing foreign is taken for
- * ours; and what is made is what is listed.
+ * Proves what a network gets on a host where names and subnets are already in use: unset values
+ * avoid those in use, once and permanently; set values are refused with the holder's name; nothing
+ * foreign is taken for ours; and the plan lists exactly what is created.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -80,13 +80,13 @@ static const struct conf_subnet clashing = { true, IP(192, 168, 122, 1), 24 };
 
 static const struct {
 	const char *why, *name;
-	const char *bridge; /* written */
-	const struct conf_subnet *subnet; /* written */
+	const char *bridge; /* from the file */
+	const struct conf_subnet *subnet; /* from the file */
 	const struct net_choice *before;
 	const struct host *host;
 	const char *gets; /* NULL: refused */
 	uint32_t address;
-	const char *says; /* in the note, or in the error */
+	const char *says; /* part of the note, or of the error */
 	const char *table;
 } cases[] = {
 	{ "nothing in the way", "default", NULL, NULL, &fresh, &empty,
@@ -182,7 +182,7 @@ static void test_cases(void **state)
 	}
 }
 
-/* Names and subnets that another network of ours remembers, standing or not. */
+/* Names and subnets that another of our networks remembers, whether it is up or not. */
 static void test_reserved(void **state)
 {
 	struct conf_network c = conf_of("production-west", NULL, NULL);
@@ -203,7 +203,8 @@ static void test_reserved(void **state)
 	net_facts_release(&f);
 }
 
-/* Two daemons on one host: each knows its own bridges, and no record is needed to name the table. */
+/* Two daemons on one host: each recognizes its own bridges, and the table can be named without a
+ * record. */
 static void test_owners(void **state)
 {
 	struct conf_network c = conf_of("default", NULL, NULL);
@@ -251,7 +252,7 @@ static void test_steps(void **state)
 	assert_int_equal(net_plan(&p, &c, &fresh, &f, NULL), 0);
 	for (enum net_step s = 0; s < NET_STEPS; s++)
 		assert_true(p.step[s]);
-	/* on already: not ours to turn off */
+	/* already on: not ours to turn off */
 	f.ip_forward = true;
 	c.dns = false;
 	assert_int_equal(net_plan(&p, &c, &fresh, &f, NULL), 0);

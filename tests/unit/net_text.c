@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that the texts for nft and dnsmasq are to the letter those in tests/golden/net, that both
- * programs take them, that host lines carry no tag, and that a lease file says what it says and,
- * torn or hostile, nothing else. GOLDEN=write writes the goldens.
+ * Proves that the text for nft and dnsmasq is exactly that in tests/golden/net, that both programs
+ * accept it, that host lines have no tag, and that a lease file, even if truncated or hostile, is
+ * read as what it is. GOLDEN=write writes the goldens.
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -72,7 +72,7 @@ static void test_nft_taps(void **state)
 	buf_release(&b);
 }
 
-/* Twice, as after a crash, and then gone. */
+/* Loaded twice, as after a crash, and then removed. */
 static void test_nft_takes_it(void **state)
 {
 	(void)state;
@@ -177,10 +177,10 @@ static const struct {
 	/* still being written */
 	{ "1700000000 52:54:00:00:00:01 192.168.122.7 web1 *", 0, 0, 0, NULL },
 	{ "1700000000 52:54:00:00:00:01 192.1\n", 0, 0, 0, NULL },
-	/* what dnsmasq writes beside IPv4 leases of Ethernet cards */
+	/* lines that dnsmasq writes besides IPv4 leases of Ethernet cards */
 	{ "duid 00:01:00:01:2b\n1700000000 1234 fd00::7 web1 00:01\n", 0, 0, 0, NULL },
 	{ "1700000000 06-52:54:00:00:00:01 192.168.122.7 web1 *\n", 0, 0, 0, NULL },
-	/* a name that is none is not shown */
+	/* an invalid name is not shown */
 	{ "1 52:54:00:00:00:01 10.0.0.1 \x1b[2J *\n", 1, 1, 0x0a000001, "" },
 	{ "1 52:54:00:00:00:01 10.0.0.1 " LONG " *\n", 1, 1, 0x0a000001, "" },
 	{ "-1 52:54:00:00:00:01 10.0.0.1 a *\n", 0, 0, 0, NULL },
@@ -207,7 +207,7 @@ static void test_leases(void **state)
 	}
 }
 
-/* As many as there may be and not one more; NUL bytes; a line without end. */
+/* The maximum number and not one more; NUL bytes; a line without a newline. */
 static void test_leases_bounds(void **state)
 {
 	static const char line[] = "1 52:54:00:00:00:01 10.0.0.1 a *\n";

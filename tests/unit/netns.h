@@ -2,8 +2,8 @@
 /*
  * tests/unit/netns.h - a host for networks: a network namespace, directories, a daemon's networks
  *
- * For tests that are root; netns_enter() says whether this one is. What a failed test leaves goes
- * with the namespaces, files in teardown.
+ * For tests that run as root; netns_enter() returns whether this one does. What a failed test leaves behind is
+ * removed with the namespaces, and files in teardown.
  */
 #ifndef TESTS_UNIT_NETNS_H
 #define TESTS_UNIT_NETNS_H
@@ -49,7 +49,7 @@ static inline void on_patience(struct ev_loop *ev, ev_timer *t, int revents)
 	ev_break(ev, EVBREAK_ALL);
 }
 
-/* Runs the loop until *flag, or until it takes too long. */
+/* Runs the loop until *flag is set, or until it takes too long. */
 static inline bool run_until(const bool *flag)
 {
 	ev_timer patience;
@@ -115,7 +115,8 @@ static inline void daemon_starts(void)
 		.config = w.config, .state = w.state, .run = w.run, .jail = jail, .uids = &uids
 	};
 
-	/* BUILD/tests/unit/THIS; /proc/self/exe tells another path in a chroot with mounts of our own */
+	/* BUILD/tests/unit/THIS; /proc/self/exe shows another path in a chroot with our own
+	 * mounts */
 	assert_non_null(realpath(program_invocation_name, jail));
 	for (int up = 0; up < 3; up++)
 		*strrchr(jail, '/') = '\0';
@@ -151,7 +152,7 @@ static inline int setup(void **state)
 	return 0;
 }
 
-/* Whatever a failed test left, out of the way of the next one. */
+/* Removes what a failed test left, for the next one. */
 static inline int teardown(void **state)
 {
 	(void)state;
@@ -174,7 +175,7 @@ struct machine {
 	struct tap tap;
 };
 
-/* Claims, makes the tap and joins, as a VM does at its start. */
+/* Claims an address, creates the tap and joins, as a VM does at its start. */
 static inline void machine_up(struct machine *m, const char *vm, uint8_t last)
 {
 	struct err e = ERR_INIT;
@@ -227,8 +228,8 @@ static inline double milliseconds(void)
 	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
 }
 
-/* The test becomes process 1 of namespaces of its own and dies with whoever started it, and with it
- * every dnsmasq. False, with the reason printed: it cannot. */
+/* The test becomes process 1 of new namespaces and dies with its parent, as does every dnsmasq.
+ * False, with the reason printed, if that is not possible. */
 static inline bool netns_enter(void)
 {
 	int status = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves who gets which address, MAC and name, without touching any link: stable, in the pool,
- * never twice, and every refusal names the holder. Also what the lists say of a network that is
- * down.
+ * Proves which NIC gets which address, MAC and name, without touching any link: stable, in the
+ * pool, never twice, and every refusal names the holder. Also the contents of lists for a network
+ * that is down.
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -105,7 +105,7 @@ static void test_stable(void **state)
 	assert_int_equal(claim(&a), first);
 	networks_unclaim(ns, "web1");
 
-	/* all 253 are given, each once */
+	/* all 253 are assigned, each once */
 	for (unsigned i = 1; i < 254; i++) {
 		_cleanup_(free_ptr) char *vm = xasprintf("vm%u", i);
 		struct network_nic nic = nic_of(vm, "lab", (uint8_t)i);
@@ -129,13 +129,14 @@ static void test_range(void **state)
 	(void)state;
 	assert_true(x != y && x >= IP(10, 8, 0, 3) && x <= IP(10, 8, 0, 4));
 	refused(&c, ERR_NO_RESOURCES, "10.8.0.3 to 10.8.0.4");
-	/* written by hand it may be outside */
+	/* an address from the file may be outside */
 	c.address = IP(10, 8, 0, 6);
 	c.fixed = true;
 	assert_int_equal(claim(&c), IP(10, 8, 0, 6));
 }
 
-/* Of a full network the vanished are named, with the way out. */
+/* If a network is full, VMs without a file that hold addresses are named, with the command to
+ * release them. */
 static void test_full(void **state)
 {
 	struct network_nic a = nic_of("gone1", "tiny", 1), b = nic_of("web1", "tiny", 2),
@@ -179,12 +180,12 @@ static void test_fixed(void **state)
 		b.fixed = true;
 		refused(&b, cases[i].class, cases[i].says);
 	}
-	/* only remembered: it moves */
+	/* an address that was only remembered is replaced */
 	b.fixed = false;
 	assert_int_not_equal(claim(&b), IP(10, 7, 0, 5));
 }
 
-/* Its file is gone: what it has stays its own, and who asks is told how to get it. */
+/* The VM's file is gone: what it has stays reserved, and the error says how to release it. */
 static void test_vanished(void **state)
 {
 	struct network_nic gone = nic_of("gone", "lab", 1), b = nic_of("web1", "lab", 1);
@@ -206,8 +207,7 @@ static void test_vanished(void **state)
 	assert_int_not_equal(networks_claim(ns, &b, &address, &e), 0);
 	assert_non_null(strstr(e.text, "the name 'gone' belongs to NIC 'lan' of VM 'gone'"));
 	assert_non_null(strstr(e.hint, "vmkeep forget gone"));
-	assert_int_not_equal(networks_claim(ns, &b, &address, NULL),
-		0); /* what nobody wants to know is not told */
+	assert_int_not_equal(networks_claim(ns, &b, &address, NULL), 0); /* the error is optional */
 	assert_true(networks_claimed(ns, "gone"));
 	networks_unclaim(ns, "gone");
 	assert_false(networks_claimed(ns, "gone"));
@@ -235,7 +235,7 @@ static void test_conflicts(void **state)
 	b = nic_of("c", "nowhere", 3);
 	refused(&b, ERR_NOT_FOUND, "no network 'nowhere'");
 
-	/* what was refused left nothing behind */
+	/* a refused claim leaves nothing behind */
 	networks_unclaim(ns, "web1");
 	assert_false(networks_claimed(ns, "d"));
 	b = nic_of("d", "lab", 1);
@@ -259,7 +259,8 @@ static void test_second_nic(void **state)
 	assert_null(ns->claims);
 }
 
-/* The subnet is not known before the network stands; then, and when it moves, so do addresses. */
+/* The subnet is unknown before the network is up; addresses are assigned then, and again if it
+ * changes. */
 static void test_auto(void **state)
 {
 	struct network_nic a = nic_of("web1", "default", 1);
@@ -275,12 +276,12 @@ static void test_auto(void **state)
 	n->choice.address = IP(192, 168, 130, 1);
 	a.address = first;
 	assert_int_equal(claim(&a) >> 8, IP(0, 192, 168, 130));
-	/* and from one network to another */
+	/* also when the NIC moves to another network */
 	a.network = "lab";
 	assert_int_equal(claim(&a) >> 8, IP(0, 10, 7, 0));
 }
 
-/* What dnsmasq has lent to a stranger is not chosen for another. */
+/* An address that dnsmasq leased to a stranger is not assigned. */
 static void test_lent(void **state)
 {
 	struct network_nic a = nic_of("web1", "lab", 1);
@@ -355,7 +356,7 @@ static void on_done(void *data, const struct err *e)
 	err_copy(&answer, e);
 }
 
-/* Files come, break and go. */
+/* Files are added, become invalid and are removed. */
 static void test_files(void **state)
 {
 	_cleanup_(free_ptr) char *bad = xasprintf("%s/bad.network", dir);
@@ -392,7 +393,7 @@ static void test_files(void **state)
 	conf_problems_release(&p);
 }
 
-/* A record or choice that is invalid is set aside and costs nothing else. */
+/* An invalid record or choice is set aside, and nothing else is affected. */
 static void test_damaged(void **state)
 {
 	_cleanup_(free_ptr) char *glob =

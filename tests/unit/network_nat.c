@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves with a second namespace as "the internet" that guests reach it behind the host's address,
- * that nobody there reaches them, and that link-local addresses such as a cloud's metadata service
- * stay out of their reach. Needs root; without it all is skipped.
+ * Proves with a second namespace as "the internet" that guests reach it through the host's address,
+ * that nothing there can reach them, and that link-local addresses such as a cloud's metadata
+ * service are out of their reach. Needs root; otherwise everything is skipped.
  */
 #include "tests/unit/netns.h"
 
 enum { ECHO_PORT = 7, POKE_PORT = 8 };
 
-/* Answers each datagram with the address it came from; "poke A.B.C.D" is first sent there, too. */
+/* Answers each datagram with the address that it came from; "poke A.B.C.D" first sends one
+ * there. */
 static void internet(int ready, int go)
 {
 	const struct sockaddr_in any = { .sin_family = AF_INET, .sin_port = htons(ECHO_PORT) };
@@ -101,7 +102,7 @@ static void test_nat(void **state)
 	assert_true(guest_dhcp(&a.guest, NULL));
 	net_ip(ip, a.guest.address, 0);
 
-	/* hidden behind the host; the poke, sent before the answer, never arrives */
+	/* hidden behind the host; the poke, sent before the answer, does not arrive */
 	guest_udp(&a.guest, a.guest.gateway_mac, a.guest.address, 0xcb007101, 4000, ECHO_PORT, ip,
 		strlen(ip));
 	assert_true(guest_wait(&a.guest, IPPROTO_UDP, stretched_ms(1), take_any, &d));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves that nft runs in order for each network: never a second one before the first has ended and
- * was reaped, however that came; and that each is told once, unless it was cancelled. */
+/* Proves that nft runs in sequence for each network: never a second one before the first has ended
+ * and been reaped, however it ended; and that each run reports once, unless it was cancelled. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -19,7 +19,7 @@ static struct loop loop;
 static struct networks ns;
 static char dir[32], *path;
 
-/* Ends when its input says so, or never. */
+/* Installs a script as nft. */
 static void install(const char *script)
 {
 	_cleanup_(free_ptr) char *file = xasprintf("%s/nft", dir);
@@ -33,7 +33,7 @@ static void install(const char *script)
 static int setup(void **state)
 {
 	(void)state;
-	signal(SIGPIPE, SIG_IGN); /* as in the daemon: what is killed reads nothing */
+	signal(SIGPIPE, SIG_IGN); /* as in the daemon: a killed nft does not read */
 	snprintf(dir, sizeof dir, "/tmp/vmkeep-nftXXXXXX");
 	if (!mkdtemp(dir) || loop_init(&loop) < 0)
 		return -1;
@@ -55,7 +55,7 @@ static int teardown(void **state)
 }
 
 struct told {
-	pid_t before; /* is gone by then */
+	pid_t before; /* must have ended by then */
 	unsigned n;
 	char why[64];
 };
@@ -79,7 +79,7 @@ static pid_t pid_of(void)
 {
 	char text[64];
 
-	child_bequeath(text, sizeof text); /* the youngest is the first */
+	child_bequeath(text, sizeof text); /* the newest child is listed first */
 	return (pid_t)atol(text);
 }
 
@@ -113,7 +113,7 @@ static void after_one_that_was_cancelled(void **state)
 	assert_null(ns.nft);
 }
 
-/* That one is never run. */
+/* A waiting run that is cancelled is never started. */
 static void cancelled_while_it_waits(void **state)
 {
 	struct nft_run *hangs, *waits;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that only the MAC of a NIC decides who it is: whatever two guests send as DHCP options,
- * both have the address, the name and the readiness that were claimed for them, at the same time
- * and again when they renew. Needs root; without it all is skipped.
+ * Proves that only a NIC's MAC identifies it: whatever DHCP options two guests send, both get the
+ * address, the name and the readiness that were claimed for them, at the same time and again when
+ * they renew. Needs root; otherwise everything is skipped.
  */
 #include "tests/unit/netns.h"
 
@@ -13,7 +13,7 @@ struct options {
 };
 #define OPTIONS(what, text) { what, text, sizeof(text) - 1 }
 
-/* Both guests send them. web1 has the MAC 52:54:00:01:02:01, 192.168.122.50 and its name; the
+/* Both guests send these. web1 has the MAC 52:54:00:01:02:01, 192.168.122.50 and its name; the
  * other one is db1, with .51. */
 static const struct options options[] = {
 	OPTIONS("nothing", ""),
@@ -103,7 +103,7 @@ static void test_what_guests_send(void **state)
 	}
 }
 
-/* A dnsmasq that an older daemon started reads a new configuration at once. */
+/* A dnsmasq started by an older daemon is restarted at once with a new configuration. */
 static void test_an_older_configuration(void **state)
 {
 	_cleanup_(free_ptr) char *path = xasprintf("%s/networks/default.d/dnsmasq.conf", w.run);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves, with real bridge, nft and dnsmasq, that a network is raised, serves a guest what was
- * claimed for it and nothing else of the host, survives the death of dnsmasq and of the daemon, and
- * leaves nothing behind. Needs root; without it all is skipped.
+ * Proves, with a real bridge, nft and dnsmasq, that a network comes up, gives a guest what was
+ * claimed for it and no other access to the host, survives the death of dnsmasq and of the daemon,
+ * and leaves nothing behind. Needs root; otherwise everything is skipped.
  */
 #include "tests/unit/netns.h"
 
@@ -30,7 +30,7 @@ static void test_life(void **state)
 	machine_up(&b, "db1", 2);
 	assert_false(networks_address_seen(w.ns, "web1", "lan", &seen));
 
-	/* gets what was claimed, whatever it calls itself */
+	/* gets what was claimed, whatever name it sends */
 	assert_true(guest_dhcp(&a.guest, "wpad"));
 	assert_int_equal(a.guest.address, a.nic.address);
 	assert_int_equal(a.guest.gateway, 0xc0a87a01);
@@ -49,7 +49,7 @@ static void test_life(void **state)
 	assert_int_equal(guest_resolve(&b.guest, "wpad.vm.internal"), 0);
 	assert_int_equal(guest_resolve(&b.guest, "wpad"), 0);
 
-	/* kill -9: back at once, leases kept */
+	/* kill -9: restarted at once, leases kept */
 	kill(pid, SIGKILL);
 	changed = false;
 	before = milliseconds();
@@ -74,7 +74,7 @@ static void test_life(void **state)
 	assert_nothing_left();
 }
 
-/* The host behind the bridge is closed but for ping, DHCP and DNS. */
+/* The host behind the bridge is closed except for ping, DHCP and DNS. */
 static void test_walls(void **state)
 {
 	_cleanup_(close_fd) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -104,7 +104,7 @@ static void test_walls(void **state)
 	assert_int_equal(stop("default", false), 0);
 }
 
-/* The daemon dies and comes back, with the bridge there and with the bridge gone. */
+/* The daemon dies and is restarted, with the bridge in place and with the bridge gone. */
 static void test_adoption(void **state)
 {
 	struct network_nic nic;
@@ -159,7 +159,8 @@ static void join(struct machine *m)
 		fail_msg("%s", e.text);
 }
 
-/* Host lines come, change, go and come again, for the same and for another VM, in one dnsmasq. */
+/* Host lines are added, changed, removed and added again, for the same and for another VM, in one
+ * dnsmasq. */
 static void test_lines_come_and_go(void **state)
 {
 	struct machine a = { 0 }, b = { 0 };
@@ -181,7 +182,7 @@ static void test_lines_come_and_go(void **state)
 		a.nic.fixed = true;
 		join(&a);
 	}
-	/* what web1 had to the last is db1's now, once web1 has let it go */
+	/* web1's last address becomes db1's once web1 has released it */
 	assert_true(guest_dhcp(&a.guest, NULL));
 	assert_true(guest_dhcp(&a.guest, NULL));
 	networks_unclaim(w.ns, "web1");

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves, with real bridge, nft and dnsmasq, what happens on a host that others use too or that
- * lacks something: nobody else's is touched, what cannot be is told, and undone. Needs root;
- * without it all is skipped.
+ * Proves, with a real bridge, nft and dnsmasq, what happens on a host that is shared with others or
+ * lacks something: nothing foreign is touched, failures are reported, and undone. Needs root;
+ * otherwise everything is skipped.
  */
 #include "tests/unit/netns.h"
 
-/* Somebody else's bridge and subnet are left alone. */
+/* A foreign bridge and subnet are left alone. */
 static void test_clash(void **state)
 {
 	(void)state;
@@ -23,7 +23,7 @@ static void test_clash(void **state)
 	assert_int_equal(w.answer.class, ERR_CONFLICT);
 	assert_non_null(strstr(w.answer.text, "'default'"));
 
-	/* remembered although the first is free again */
+	/* remembered although the first one is free again */
 	assert_int_equal(stop("default", false), 0);
 	assert_int_equal(sh("ip link del virbr0"), 0);
 	assert_int_equal(up("default"), 0);
@@ -78,7 +78,7 @@ static void test_foreign_bridge(void **state)
 	assert_int_equal(sh("ip link del br9"), 0);
 }
 
-/* Programs that are not there: without nft nothing stands, without dnsmasq the guests start. */
+/* Missing programs: without nft no network comes up, without dnsmasq the guests start. */
 static void test_missing_programs(void **state)
 {
 	_cleanup_(free_ptr) char *path = xstrdup(getenv("PATH"));
@@ -101,7 +101,7 @@ static void test_missing_programs(void **state)
 	assert_nothing_left();
 }
 
-/* dnsmasq cannot start: told with its own words, and everything undone. */
+/* dnsmasq cannot start: the error contains its own message, and everything is undone. */
 static void test_undo(void **state)
 {
 	_cleanup_(close_fd) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -116,7 +116,7 @@ static void test_undo(void **state)
 	assert_int_equal(w.answer.class, ERR_NOT_FOUND);
 }
 
-/* Taken from its guests by force, and given back: they are on it again. */
+/* Stopped by force and started again: the guests are attached again. */
 static void test_force(void **state)
 {
 	struct machine a = { 0 };
@@ -126,7 +126,7 @@ static void test_force(void **state)
 	machine_up(&a, "web1", 1);
 	assert_true(guest_dhcp(&a.guest, NULL));
 	assert_int_equal(stop("default", true), 0);
-	/* its tap is there, down, and shut off from the host */
+	/* its tap exists, is down, and cut off from the host */
 	assert_int_not_equal(sh("ip link show virbr0 2>/dev/null"), 0);
 	assert_int_equal(sh("ip -o link show vk0 | grep -vq '[<,]UP[,>]'"), 0);
 	assert_int_equal(sh("test \"$(nft list tables)\" = \"table inet $(nft list tables | "
@@ -140,7 +140,7 @@ static void test_force(void **state)
 	assert_nothing_left();
 }
 
-/* Directories that only root may enter: dnsmasq finds its host lines all the same. */
+/* Directories that only root may enter: dnsmasq still finds its host lines. */
 static void test_closed_directory(void **state)
 {
 	struct machine a = { 0 };
@@ -155,7 +155,7 @@ static void test_closed_directory(void **state)
 	assert_int_equal(stop("default", false), 0);
 }
 
-/* A second daemon with directories of its own: neither takes the other's network for its own. */
+/* A second daemon with its own directories: neither takes the other's network for its own. */
 static void test_two_daemons(void **state)
 {
 	struct networks *first = w.ns, *second;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Command lines say what the configuration means, word by word, and what cannot work is refused in
- * the operator's words. Whole command lines: vm_golden.c. Places on buses: vm_slots.c.
+ * Command lines contain what the configuration means, word by word, and configurations that cannot
+ * work are refused with an error about the configuration. For whole command lines see
+ * qemu_golden.c, for places on buses qemu_slots.c.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -57,7 +58,7 @@ static void test_boot_order(void **state)
 	/* clang-format off */
 	static const struct {
 		const char *order;
-		int b, a, c, n; /* 0: not booted from */
+		int b, a, c, n; /* 0: not a boot device */
 	} cases[] = {
 		{"",			    1, 2, 3, 4},
 		{ "[Boot]\nOrder=a\nOrder=n\n", 0, 1, 0, 2},
@@ -86,7 +87,8 @@ static void test_boot_order(void **state)
 	}
 }
 
-/* What is pasted gets no fd, names no socket of the daemon's, and has the same devices. */
+/* A command line for pasting has no fd and names none of the daemon's sockets, but has the same
+ * devices. */
 static void test_paste(void **state)
 {
 	static const char text[] =
@@ -110,7 +112,7 @@ static void test_paste(void **state)
 	assert_string_equal(value(&b, "-chardev", 1), "null,id=char-t");
 	assert_string_equal(value(&b, "-netdev", 0), "{\"type\":\"user\",\"id\":\"net-lan\"}");
 	assert_false(has_word(&b, "-vnc"));
-	for (size_t i = 0; i < b.n; i++) /* not just "fd": a new GUID may hold these digits */
+	for (size_t i = 0; i < b.n; i++) /* not just "fd": a new GUID may contain these letters */
 		if (strstr(b.word[i], "fd\":") || strstr(b.word[i], "fd=") ||
 			strstr(b.word[i], "fdset") || strstr(b.word[i], "path=") ||
 			strstr(b.word[i], "\"locking\":\"off\""))
@@ -125,7 +127,7 @@ static void test_paste(void **state)
 	identity_release(&id);
 }
 
-/* Comments survive shells that do not know them, such as zsh at its prompt. */
+/* Comments survive shells that do not support them, such as zsh at its prompt. */
 static void test_paste_comments(void **state)
 {
 	static const struct {
@@ -177,7 +179,7 @@ static void test_own_words(void **state)
 	assert_int_equal(build(&a, "[Disk root]\nPath=r.raw\n[QEMU]\nArgs=-x\nArgs=-y  a b\n", &id,
 				 &ctx, NULL),
 		0);
-	assert_string_equal(a.word[a.n - 3], "-x"); /* the operator's own come last */
+	assert_string_equal(a.word[a.n - 3], "-x"); /* the operator's Args= come last */
 	assert_string_equal(a.word[a.n - 2], "-y");
 	assert_string_equal(a.word[a.n - 1], "a b");
 	assert_null(a.word[a.n]);
@@ -227,7 +229,7 @@ static void test_refused(void **state)
 	}
 }
 
-/* Names and numbers of processors, with the key and what helps. */
+/* Names and numbers of CPUs, with the key and a suggestion. */
 static void test_cpus(void **state)
 {
 	/* clang-format off */
@@ -287,7 +289,7 @@ static void test_cpus(void **state)
 	}
 }
 
-/* A probe of an older vmkeep has no names: QEMU itself decides. */
+/* The probe of an older vmkeep has no names: QEMU itself decides. */
 static void test_cpus_unknown(void **state)
 {
 	json_t *cpus = json_incref(json_object_get(probe.doc, "cpus")),
@@ -307,7 +309,7 @@ static void test_cpus_unknown(void **state)
 	identity_release(&id);
 }
 
-/* Which section is to blame. */
+/* The section that is at fault. */
 static void test_place(void **state)
 {
 	_cleanup_(buf_release) struct buf text = BUF_INIT;
@@ -325,7 +327,7 @@ static void test_place(void **state)
 	identity_release(&id);
 }
 
-/* Known from the probe, not by trying. */
+/* Known from the probe, without a trial. */
 static void test_missing_device(void **state)
 {
 	struct identity id = IDENTITY_INIT;
@@ -406,7 +408,7 @@ int main(void)
 		cmocka_unit_test(test_own_words), cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_cpus), cmocka_unit_test(test_cpus_unknown),
 		cmocka_unit_test(test_place), cmocka_unit_test(test_files),
-		cmocka_unit_test(test_missing_device), /* spoils the probe: last */
+		cmocka_unit_test(test_missing_device), /* spoils the probe, so it comes last */
 	};
 
 	return cmocka_run_group_tests_name("vm argv", tests, setup, teardown);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Firmware is chosen from descriptors, as QEMU's specification has it. */
+/* Firmware is selected by its descriptors, as in QEMU's specification. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,7 +50,7 @@ static void test_firmware(void **state)
 	}
 }
 
-/* As QEMU's specification has it: /etc masks /usr by name, an empty file removes. */
+/* As in QEMU's specification: /etc overrides /usr by name, an empty file disables. */
 static void test_firmware_masks(void **state)
 {
 	static const char own[] =
@@ -74,7 +74,7 @@ static void test_firmware_masks(void **state)
 	assert_int_equal(found->code_format, CONF_FORMAT_QCOW2);
 	assert_int_equal(found->vars_format, CONF_FORMAT_RAW);
 	firmware_free(found);
-	for (size_t cut = 0; cut < strlen(own); cut += 7) { /* damaged ones are passed over */
+	for (size_t cut = 0; cut < strlen(own); cut += 7) { /* damaged descriptors are skipped */
 		assert_int_equal(file_replace(AT_FDCWD, path, 0644, own, cut, false, NULL), 0);
 		assert_true(firmware_choose_in(&found, dirs, 3, "pc-q35-7.2", false, &e) < 0);
 	}

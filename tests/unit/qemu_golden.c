@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the text that an operator writes to the command line that QEMU gets:
- * tests/golden/argv/NAME.vm gives exactly QEMU/NAME.argv there for each QEMU whose probe is
- * recorded, with a fixed identity. UPDATE_GOLDEN=1 rewrites them: then read the diff. That the
- * real QEMU takes each of them is vm_qemu.c's proof.
+ * From a VM's file to QEMU's command line: tests/golden/argv/NAME.vm yields exactly QEMU/NAME.argv
+ * there for each QEMU with a recorded probe, with a fixed identity. UPDATE_GOLDEN=1 rewrites them:
+ * then read the diff. qemu_started.c proves that the real QEMU accepts each of them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,7 +36,7 @@ static void test_golden(void **state)
 	want.data[want.len - 1] = '\0';
 	assert_string_equal(got, want.data);
 
-	/* once the slots are given, nothing changes any more */
+	/* once slots are assigned, nothing changes */
 	g.id.dirty = false;
 	golden_build(&g);
 	again = argv_shell(&g.argv);

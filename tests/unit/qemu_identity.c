@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What of a VM must not move does not: through changes of its file, and for devices that go and come
- * back.
+ * The identity of a VM is stable: across changes of its file, and for devices that are removed and
+ * added again.
  */
 #include "tests/unit/identity.h"
 
@@ -19,7 +19,8 @@ static void test_complete(void **state)
 	assert_memory_equal(identity_nic(&f->id, "lan")->mac, ours, 3);
 	assert_memory_not_equal(
 		identity_nic(&f->id, "lan")->mac, identity_nic(&f->id, "wan")->mac, ETH_ALEN);
-	/* MACAddress= may be another VM's: a start that may have it keeps it */
+	/* another VM may have the address in MACAddress=: it is recorded only at a start that may
+	 * have it */
 	assert_memory_not_equal(identity_nic(&f->id, "own")->mac, nics[2].mac.byte, ETH_ALEN);
 	assert_int_equal(f->id.disks, 3); /* the empty drive has no file */
 	assert_string_equal(identity_disk(&f->id, "root")->path, "/images/web1.qcow2");
@@ -28,7 +29,7 @@ static void test_complete(void **state)
 	assert_int_equal(identity_disk(&f->id, "odd")->format, CONF_FORMAT_RAW);
 	assert_null(identity_disk(&f->id, "cd"));
 
-	/* a second time there is nothing to do */
+	/* the second time nothing changes */
 	f->id.dirty = false;
 	assert_int_equal(complete(f, &vm), 0);
 	assert_false(f->id.dirty);
@@ -71,7 +72,7 @@ static void test_mac_collisions(void **state)
 	assert_int_equal(t.calls, 4);
 	assert_memory_equal(identity_nic(&f->id, "lan")->mac, t.last, ETH_ALEN);
 
-	/* one that it already has is never asked about again */
+	/* an address that it already has is not checked again */
 	t.refuse = 1000000;
 	assert_int_equal(identity_complete(&f->id, &one, "/images", is_taken, &t, &f->e), 0);
 	assert_int_equal(t.calls, 4);
@@ -94,15 +95,14 @@ static void test_changes(void **state)
 	memcpy(lan, identity_nic(&f->id, "lan")->mac, ETH_ALEN);
 	memcpy(identity_nic(&f->id, "own")->mac, nics[2].mac.byte, ETH_ALEN);
 
-	/* what left the file comes back as it was; a MAC that is no longer written stays */
+	/* removed NICs come back unchanged; a MAC that the file no longer sets stays */
 	nic.mac.set = false;
 	assert_int_equal(complete(f, &c), 0);
 	assert_int_equal(complete(f, &vm), 0);
 	assert_memory_equal(identity_nic(&f->id, "lan")->mac, lan, ETH_ALEN);
 	assert_memory_equal(identity_nic(&f->id, "own")->mac, nics[2].mac.byte, ETH_ALEN);
 
-	/* the format is pinned with the file, by name or by Format=, and another file is another
-	 * matter */
+	/* the format is pinned for this file, by name or by Format=; another file gets its own */
 	identity_disk(&f->id, "root")->created = 5;
 	disk.format = CONF_FORMAT_RAW;
 	assert_int_equal(complete(f, &c), 0);
@@ -120,7 +120,7 @@ static void test_changes(void **state)
 		f->e.text, "disk 'root': cannot tell the format from 'other', add Format=");
 	disk.path = "other.raw";
 
-	/* a UUID that the operator writes wins, and stays */
+	/* a UUID set by the operator wins, and stays */
 	c.uuid = uuid;
 	assert_int_equal(complete(f, &c), 0);
 	assert_string_equal(f->id.uuid, uuid);
@@ -134,12 +134,12 @@ static void test_machine(void **state)
 	/* clang-format off */
 	static const struct {
 		const char *wish, *machine, *kept;
-		unsigned slot; /* of a device that asks for one from 10 up */
+		unsigned slot; /* for a device that requests one from 10 up */
 	} cases[] = {
 		{"q35",	 "pc-q35-7.2",    "pc-q35-7.2",    10},
 		{ "q35",	 "pc-q35-9.0",    "pc-q35-7.2",    10}, /* QEMU is newer, the VM is not */
 		{ "pc-q35-9.0", "pc-q35-9.0",    "pc-q35-9.0",    10}, /* asked for */
-		{ "pc",		"pc-i440fx-9.0", "pc-i440fx-9.0", 20}, /* another board: all again */
+		{ "pc",		"pc-i440fx-9.0", "pc-i440fx-9.0", 20}, /* another board: new slots for all */
 	};
 	/* clang-format on */
 	struct fixture *f = *state;
@@ -159,14 +159,14 @@ static void test_slots(void **state)
 	assert_true(f->id.dirty);
 	assert_int_equal(identity_slot(&f->id, "b", 3, 6), 4);
 	f->id.dirty = false;
-	assert_int_equal(identity_slot(&f->id, "a", 5, 6), 3); /* its own for ever */
+	assert_int_equal(identity_slot(&f->id, "a", 5, 6), 3); /* keeps its slot forever */
 	assert_false(f->id.dirty);
 	assert_int_equal(identity_slot(&f->id, "c", 3, 6), 5);
 	assert_int_equal(identity_slot(&f->id, "d", 3, 6), 6); /* full */
 	assert_int_equal(f->id.slots, 3);
 }
 
-/* From the first use on; without one, by their names if the VM ran before. */
+/* Recorded at the first use; without a record, by name if the VM ran before. */
 static void test_bases(void **state)
 {
 	static const char *bases[] = { "b.img", "/srv/c.qcow2" };
@@ -187,9 +187,9 @@ static void test_bases(void **state)
 	assert_true(identity_parse(&f->id, doc));
 	json_decref(doc);
 	assert_int_equal(identity_base_format(&f->id, &disk, 0, "/images"), CONF_FORMAT_QCOW2);
-	/* ImageDir= is another one now */
+	/* ImageDir= has changed */
 	assert_int_equal(identity_base_format(&f->id, &disk, 0, "/moved"), CONF_FORMAT_QCOW2);
-	/* a base that is new */
+	/* a new base */
 	assert_int_equal(identity_base_format(&f->id, &disk, 1, "/images"), CONF_FORMAT_AUTO);
 	assert_string_equal(f->id.base[0].stated, "raw");
 	assert_int_equal(f->id.base[0].size, 7);
@@ -199,7 +199,8 @@ static void test_bases(void **state)
 	json_decref(doc);
 }
 
-/* An image that a start found is known by its path, whatever disk it is and wherever ImageDir= leads. */
+/* An image that a start found is recognized by its path, whichever disk uses it and whatever
+ * ImageDir= is. */
 static void test_images(void **state)
 {
 	struct fixture *f = *state;
@@ -228,8 +229,8 @@ static void test_images(void **state)
 		identity_saw(&f->id, path, 100 + i);
 	}
 	assert_int_equal(f->id.images, IDENTITY_IMAGES_MAX);
-	assert_string_equal(
-		identity_image_day(&f->id, "/srv/x", "/srv/x", day), ""); /* the oldest went */
+	assert_string_equal(identity_image_day(&f->id, "/srv/x", "/srv/x", day),
+		""); /* the oldest entry was dropped */
 	assert_int_equal(
 		strlen(identity_image_day(&f->id, "/images/web1.qcow2", "web1.qcow2", day)), 10);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An identity goes through save and load as it is. A damaged file costs it, never the start, and is
- * remembered; one from the future is refused.
+ * An identity is saved and loaded unchanged. A damaged file costs the identity, never the daemon's
+ * start, and is remembered; one of a newer version is refused.
  */
 #include <dirent.h>
 #include <sys/stat.h>
@@ -28,7 +28,7 @@ static void test_none(void **state)
 	assert_string_equal(f->id.uuid, "");
 	assert_int_equal(f->e.number, 0);
 	assert_int_equal(identity_draft(&f->id, f->dirfd, &f->e), 0);
-	assert_int_equal(faccessat(f->dirfd, "identity.json", F_OK, 0), -1); /* nothing to say */
+	assert_int_equal(faccessat(f->dirfd, "identity.json", F_OK, 0), -1); /* nothing to record */
 }
 
 static void test_round_trip(void **state)
@@ -65,8 +65,8 @@ static void test_round_trip(void **state)
 	free(second);
 }
 
-/* What was told of a VM that never ran is told again, and is not taken for safely kept; it is never
- * written over what is. */
+/* A draft of a VM that never ran is returned again, does not count as saved, and never replaces a
+ * saved identity. */
 static void test_draft(void **state)
 {
 	struct fixture *f = *state;
@@ -93,7 +93,7 @@ static void test_draft(void **state)
 	free(text);
 }
 
-/* Cut anywhere, or wrong in any member: set aside, and the VM gets a new identity. */
+/* Truncated anywhere, or with any member wrong: set aside, and the VM gets a new identity. */
 static void test_damaged(void **state)
 {
 	static const char *const wrong[] = {
@@ -136,7 +136,7 @@ static void test_damaged(void **state)
 	free(whole);
 }
 
-/* What is no file at all is a damage like any other. */
+/* A path that is not a file counts as damaged. */
 static void test_no_file(void **state)
 {
 	static const mode_t kinds[] = { S_IFIFO, S_IFSOCK, S_IFDIR };
@@ -168,7 +168,8 @@ static void test_from_the_future(void **state)
 	assert_int_equal(damaged(f), 0); /* it is left alone */
 }
 
-/* What was set aside is found again as long as nothing else is kept, and its UUID where it can be read. */
+/* A damaged file that was set aside is remembered until another identity is saved, and so is its
+ * UUID if that is readable. */
 static void test_damaged_is_remembered(void **state)
 {
 	static const char uuid[] = "7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d";
@@ -193,7 +194,7 @@ static void test_damaged_is_remembered(void **state)
 	assert_int_equal(identity_load(&f->id, f->dirfd, &f->e), 0);
 	assert_string_equal(f->id.damaged, "");
 	named.uuid =
-		"00000000-7c3b-4a69-9f0e-0d8f1a2b3c4d"; /* refused at a start: who it is does not change */
+		"00000000-7c3b-4a69-9f0e-0d8f1a2b3c4d"; /* a start refuses it: the identity does not change */
 	assert_int_equal(complete(f, &named), 0);
 	assert_string_equal(f->id.uuid, uuid);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a QEMU binary can do is read from its own answers, asked once per binary and kept; a binary
- * that is missing, broken or changed is told apart, and every caller hears exactly once. KVM's proof is
- * run with TCG in its place.
+ * A QEMU binary's capabilities are read from its own answers, queried once per binary and cached; a
+ * missing, broken or changed binary is distinguished, and every caller is called back exactly once.
+ * The KVM test runs with TCG instead.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -111,7 +111,7 @@ static void wait_for(struct fixture *f, unsigned calls)
 	ev_timer_stop(f->loop.ev, &t);
 }
 
-/* A program that counts its runs and then does what the rest of the script says. */
+/* A script that counts its runs and then runs the given commands. */
 static char *script(struct fixture *f, const char *name, const char *rest)
 {
 	char *path = xasprintf("%s/%s", f->dir, name);
@@ -178,7 +178,7 @@ static void test_document(void **state)
 	assert_false(probe_has_device(&p, "max-x86_64-cpu"));
 	assert_false(probe_has_device(&p, "virtio-blk"));
 	assert_int_equal(probe_cpu_max(&p, "pc-q35-9.0"), 4096);
-	assert_true(probe_cpu_max(&p, "pc-q35-8.2") == UINT64_MAX); /* not told */
+	assert_true(probe_cpu_max(&p, "pc-q35-8.2") == UINT64_MAX); /* not reported */
 	assert_true(probe_has_cpu(&p, "EPYC"));
 	assert_false(probe_has_cpu(&p, "EPIC"));
 	assert_true(probe_has_feature(&p, "sse4_1"));
@@ -198,12 +198,12 @@ static void test_document(void **state)
 		assert_string_equal(machine, cases[i].machine);
 		assert_int_equal(probe_machine_is_deprecated(&p, machine), cases[i].deprecated);
 	}
-	probe_machines(&p, "pc-q35-9.9", names, 8); /* cut, not overrun */
+	probe_machines(&p, "pc-q35-9.9", names, 8); /* truncated, without an overrun */
 	assert_string_equal(names, "pc-q35-");
 	probe_release(&p);
 }
 
-/* Whatever is cut off is noticed. */
+/* Truncated replies are detected. */
 static void test_cut_replies(void **state)
 {
 	const char *end = strstr(replies, "\"devices\"");
@@ -222,7 +222,7 @@ static void test_missing(void **state)
 	struct fixture *f = *state;
 
 	probes_get(f->probes, "no-such-qemu", on_probe, f);
-	assert_int_equal(f->calls, 0); /* never from inside */
+	assert_int_equal(f->calls, 0); /* never from inside the call */
 	wait_for(f, 1);
 	assert_false(f->ok);
 	assert_int_equal(f->err.class, ERR_QEMU_FAILED);
@@ -276,7 +276,7 @@ static void test_real(void **state)
 	struct fixture *f = *state;
 	char *path = script(f, "qemu", "exec qemu-system-x86_64 \"$@\"");
 
-	/* two who ask at once share a run; one who went away hears nothing */
+	/* two callers share a run; one that was forgotten is not called */
 	probes_get(f->probes, path, on_probe, f);
 	probes_get(f->probes, path, on_probe, f);
 	probes_get(f->probes, path, on_probe, &f->calls);
@@ -297,7 +297,7 @@ static void test_real(void **state)
 	assert_int_equal(f->calls, 4);
 	assert_int_equal(runs(f), 1);
 
-	/* of a vmkeep that did not ask for CPU models: asked again */
+	/* cached by a vmkeep that did not query CPU models: probed again */
 	forget_cpus(f);
 	probes_free(f->probes);
 	f->probes = probes_new(f->loop.ev, f->dirfd, stand_in_jail(), f->dir, &uids);
@@ -306,7 +306,7 @@ static void test_real(void **state)
 	assert_true(f->ok);
 	assert_int_equal(runs(f), 2);
 
-	/* another file in its place: asked again */
+	/* replaced by another file: probed again */
 	free(path);
 	path = script(f, "qemu", "exec qemu-system-x86_64 \"$@\" ");
 	probes_get(f->probes, path, on_probe, f);
@@ -314,7 +314,7 @@ static void test_real(void **state)
 	assert_true(f->ok);
 	assert_int_equal(runs(f), 3);
 
-	/* a damaged cache costs a run, no more */
+	/* a damaged cache costs another run, no more */
 	assert_int_equal(
 		file_replace(f->dirfd, "qemu-probe.json", 0644, "{\"versi", 8, false, NULL), 0);
 	probes_free(f->probes);
@@ -346,7 +346,7 @@ static void test_recorded(void **state)
 		assert_int_equal(probe_from_json(&p, doc, &e), 0);
 		assert_string_equal(probe_machine(&p, "q35"), cases[i].q35);
 		assert_string_equal(probe_machine(&p, "pc"), cases[i].pc);
-		/* what ran on the older goes on on the newer */
+		/* machines of the older one work on the newer one */
 		assert_string_equal(probe_machine(&p, "pc-q35-7.2"), "pc-q35-7.2");
 		assert_false(probe_machine_is_deprecated(&p, "pc-q35-7.2"));
 		assert_int_equal(probe_cpu_max(&p, "pc-q35-7.2"), 288);
@@ -390,7 +390,7 @@ static void test_boot_proof(void **state)
 	kvm_release(&k);
 }
 
-/* Slow is not broken: a later try has more time. */
+/* Slow is not broken: later tries have more time. */
 static void test_slow_proof(void **state)
 {
 	struct fixture *f = *state;
@@ -418,7 +418,7 @@ static void show(int root, struct kvm_seen *s)
 	*s = shown;
 }
 
-/* What was proved can go away, and come back as another device. */
+/* A KVM that worked may disappear, and come back as another device. */
 static void test_lost_proof(void **state)
 {
 	struct fixture *f = *state;
@@ -439,7 +439,7 @@ static void test_lost_proof(void **state)
 	shown = (struct kvm_seen){ .flag = "svm", .error = ENOENT };
 	f->calls = 0;
 	kvm_prove(&k, path, on_kvm, f);
-	assert_int_equal(f->calls, 0); /* from the loop */
+	assert_int_equal(f->calls, 0); /* called from the loop */
 	wait_for(f, 1);
 	assert_false(f->ok);
 	assert_non_null(strstr(f->err.text, "the module kvm_amd is not loaded"));
@@ -450,7 +450,7 @@ static void test_lost_proof(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		size_t before = runs(f);
 
-		/* there again, then another, then in doubt */
+		/* back again, then another device, then in doubt */
 		shown.ino += i == 1;
 		if (i == 2)
 			kvm_doubt(&k);
@@ -461,7 +461,8 @@ static void test_lost_proof(void **state)
 	free(path);
 }
 
-/* Not every start waits for the long try of a KVM that hangs; one that works again is found at once. */
+/* Not every start waits for the longest try of a KVM that hangs; a KVM that works again is detected
+ * at once. */
 static void test_hangs_again(void **state)
 {
 	struct fixture *f = *state;
@@ -477,7 +478,7 @@ static void test_hangs_again(void **state)
 	for (size_t n = 0; n < KVM_TRIES; n++)
 		k.seconds[n] = 0.1;
 	for (unsigned i = 0; i < 4; i++) {
-		const bool whole = i == 0 || i == 2; /* the first; another device; too long ago */
+		const bool whole = i == 0 || i == 2; /* the first time, and for another device */
 		size_t before = runs(f);
 
 		shown.ino += i == 2;
@@ -486,7 +487,8 @@ static void test_hangs_again(void **state)
 		wait_for(f, 1);
 		assert_false(f->ok);
 		assert_non_null(strstr(f->err.text, whole ? "in 3 tries" : "s ago"));
-		assert_true(runs(f) - before <= (whole ? 3 : 2)); /* a shell may not even begin */
+		assert_true(
+			runs(f) - before <= (whole ? 3 : 2)); /* the shell may not have started */
 		assert_int_equal(k.tries, whole ? 3 : 2);
 	}
 	k.hung -= KVM_HUNG_SECONDS;
@@ -529,7 +531,7 @@ static void test_no_proof(void **state)
 
 		kvm_init(&k, &blank, cases[i].accel);
 		for (size_t n = 0; i == 1 && n < KVM_TRIES; n++)
-			k.seconds[n] = 1; /* time for a shell to begin on a busy machine */
+			k.seconds[n] = 1; /* time for a shell to start on a busy machine */
 		f->calls = 0;
 		kvm_prove(&k, path, on_kvm, f);
 		kvm_prove(&k, path, on_kvm, f);

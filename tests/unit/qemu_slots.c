@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Hardware stays in its place whatever comes and goes beside it, no two devices share one, and
- * there is room to plug more in.
+ * Devices keep their place whatever is added and removed around them, no two share one, and there
+ * is room for hot plug.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 
 #include "tests/unit/command.h"
 
-/* Where a device is: everything that tells its place on a bus. */
+/* A device's place: all properties that determine it on a bus. */
 static char *place(json_t *dev)
 {
 	static const char *const parts[] = { "bus", "addr", "unit", "scsi-id", "lun", "port", "nr",
@@ -48,7 +48,7 @@ static const char *const parts[] = {
 
 enum { PARTS = ARRAY_SIZE(parts) };
 
-/* The parts of this set, forwards or backwards. */
+/* The parts in this set, in forward or reverse order. */
 static json_t *devices_with(const char *machine, unsigned set, bool backwards, struct identity *id)
 {
 	struct buf text = BUF_INIT;
@@ -86,7 +86,7 @@ static void check_unique(json_t *all)
 	json_decref(seen);
 }
 
-/* Whatever is in both is where it was. */
+/* Devices in both sets have the same place. */
 static void check_stays(json_t *before, json_t *after)
 {
 	const char *id;
@@ -110,7 +110,7 @@ static void test_nothing_moves(void **state)
 	json_t *known = json_object(), *all;
 	unsigned seed = 1;
 
-	/* every part alone, every part missing, then sets as they come, all with one identity */
+	/* each part alone, each part missing, then random sets, all with one identity */
 	for (unsigned i = 0; i < 2 * PARTS + 200; i++) {
 		unsigned set = i < PARTS       ? 1U << i
 			       : i < 2 * PARTS ? ~(1U << (i - PARTS))
@@ -127,7 +127,7 @@ static void test_nothing_moves(void **state)
 	identity_release(&id);
 }
 
-/* Fresh VMs have what matters first, and what is optional behind it. */
+/* New VMs have the important devices first, and optional ones after them. */
 static void test_disks_first(void **state)
 {
 	struct identity id = IDENTITY_INIT;
@@ -183,7 +183,7 @@ static void test_ports(void **state)
 	}
 }
 
-/* A disk that is plugged in later finds the first spare port. */
+/* A hot-plugged disk gets the first spare port. */
 static void test_hot_plug(void **state)
 {
 	struct identity id = IDENTITY_INIT;

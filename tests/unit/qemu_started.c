@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * No golden describes a command line that QEMU refuses: each is given to the real one, with empty
- * files where it wants files and TCG for KVM, and has to come up to a monitor that answers. And
- * what `cmdline` prints really boots a guest when it is pasted into a shell.
+ * No golden contains a command line that QEMU refuses: each is run with the real QEMU, with empty
+ * files where it needs files and TCG for KVM, and must reach a monitor that answers. And the output
+ * of `cmdline` boots a guest when pasted into a shell.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -50,7 +50,7 @@ static int tap_open(const char *name)
 	return fd;
 }
 
-/* A network namespace of our own, so that the host sees no tap of ours. */
+/* A private network namespace, so that the host does not see our taps. */
 static int setup(void **state)
 {
 	int fd;
@@ -80,14 +80,15 @@ static const char *moved(struct golden *g, const char *path)
 	return path && path[0] == '/' ? arena_printf(&g->conf.arena, "%s%s", dir, path) : path;
 }
 
-/* Everything that would be a file of the host becomes one of ours. */
+/* Replaces every file of the host by one of ours. */
 static void move_files(struct golden *g)
 {
 	struct conf_vm *c = &g->conf;
 
 	for (size_t i = 0; i < c->disks; i++) {
 		if (conf_disk_format(&c->disk[i]) == CONF_FORMAT_RAW)
-			c->disk[i].format = CONF_FORMAT_RAW; /* once /dev/x has become a file */
+			c->disk[i].format =
+				CONF_FORMAT_RAW; /* /dev/x has been replaced by a file */
 		c->disk[i].path = moved(g, c->disk[i].path);
 		for (size_t j = 0; j < c->disk[i].base.n; j++)
 			c->disk[i].base.item[j] = moved(g, c->disk[i].base.item[j]);
@@ -113,7 +114,7 @@ static void run(const char *const *argv)
 	assert_int_equal(status, 0);
 }
 
-/* As much of a Linux kernel as QEMU looks at. */
+/* The part of a Linux kernel that QEMU checks. */
 static void make_kernel(int fd)
 {
 	static const struct {
@@ -196,7 +197,7 @@ static int connected(const char *name)
 	return fd;
 }
 
-/* As the daemon and the jail would hand them over. */
+/* As the daemon and the jail pass them. */
 static void give_all(struct golden *g, struct fds *f)
 {
 	char name[80];
@@ -239,7 +240,7 @@ static char *stderr_text(void)
 	return buf_steal(&b);
 }
 
-/* Until the monitor said all of this, or nothing more comes. */
+/* Reads until the monitor has sent all of this, or nothing more arrives. */
 static bool hears(int fd, const char *text)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
@@ -307,11 +308,11 @@ static void test_accepted(void **state)
 
 /* Pasting */
 
-/* QEMU 9 and later take it for a power-off, which -no-shutdown keeps from ending anything. */
+/* QEMU 9 and later treat it as a power-off, which -no-shutdown would keep from ending QEMU. */
 static const char *exit_port[] = { "-device isa-debug-exit,iobase=0xf4,iosize=1",
 	"-action shutdown=poweroff" };
 
-/* A guest that prints a word on its serial line and ends QEMU with a status of its own. */
+/* A guest that prints a word on its serial line and ends QEMU with a given status. */
 static void make_bootable(const char *path)
 {
 	static const uint8_t code[] = {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A trial of a command line names nothing of the host, and refuses nothing that a start would take:
- * each golden is tried with the real QEMU. What QEMU refuses, its trial refuses in the same words.
+ * A trial of a command line uses nothing of the host, and refuses nothing that a start would
+ * accept: each golden is tried with the real QEMU. What QEMU refuses is refused by its trial with
+ * the same text.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -92,7 +93,7 @@ static void test_refused(void **state)
 		argv.word[argv.n++] = lines[i][1];
 		trial_argv(&trial, &argv, &(struct trial_host){ .no_files = true });
 		try_it(&r, &trial);
-		/* QEMU 10 has an x2APIC with TCG */
+		/* with TCG, QEMU 10 has an x2APIC */
 		if (r.status == 0 && !streq(lines[i][2], "X2APIC"))
 			fail_msg("%s %s was taken", lines[i][0], lines[i][1]);
 		if (r.status && !strstr(r.err, lines[i][2]))
@@ -104,7 +105,7 @@ static void test_refused(void **state)
 	golden_release(&g);
 }
 
-/* A VM that runs has its memory already. */
+/* A running VM already has its memory. */
 static void test_memory(void **state)
 {
 	const char *words[] = { "qemu", "-m", "1048576M", "-S", NULL };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * F46: the agent's dialect against a guest that lies: mute, late, with another's sync, flooding, with
- * bytes that are no text, nested without end. Each call ends once, in time and within its memory, and
- * the next call to an agent that has become honest is answered rightly. A command that could act
- * late is never sent to one that did not answer the sync.
+ * F46: the agent protocol with a guest that lies: mute, late, with a stale sync, flooding, with
+ * invalid bytes, with endless nesting. Each call ends once, in time and within its memory limit,
+ * and the next call to an agent that has become honest is answered correctly. A command that might
+ * take effect late is never sent to an agent that did not answer the sync.
  */
 #include <sys/resource.h>
 
@@ -43,7 +43,7 @@ static void mute_after_sync(struct lab *lab, const char *command, json_int_t id)
 
 static void leftovers(struct lab *lab, const char *command, json_int_t id)
 {
-	/* half an answer, whole ones, another's sync, and marks between */
+	/* half an answer, complete ones, a stale sync, and marks in between */
 	if (id >= 0)
 		say(lab,
 			"{\"return\": \"begun } \xff\xff{\"return\": 5}\n{\"return\": 6}\xff[]\xff\"\xff");
@@ -104,7 +104,7 @@ static void hangs_up(struct lab *lab, const char *command, json_int_t id)
 	shutdown(lab->fd, SHUT_RDWR);
 }
 
-/* --- what is proved --- */
+/* --- tests --- */
 
 static void answers_and_errors(void **state)
 {
@@ -120,14 +120,14 @@ static void answers_and_errors(void **state)
 	teardown(&lab);
 }
 
-/* Then an honest one, on the same connection. */
+/* Then it becomes honest, on the same connection. */
 static void lies_end(void **state)
 {
 	static const struct {
 		const char *name;
 		guest_fn *guest;
 		const char *told;
-		unsigned commands; /* that it got to see */
+		unsigned commands; /* received by the guest */
 		bool late;	   /* ends by its deadline */
 	} rows[] = {
 		{ "mute", mute, "the guest agent does not answer: guest-x was not sent in N s;", 0,
@@ -174,7 +174,7 @@ static void lies_end(void **state)
 			assert_true(ev_time() - begin >= patience - 0.05);
 		assert_true(after.ru_maxrss - before.ru_maxrss < 32 << 10); /* KiB */
 
-		/* what is still on its way is dropped by the next sync */
+		/* the next sync drops what is still in transit */
 		lab.flood = 0;
 		lab.guest = honest;
 		call(&lab, "guest-y", GUARD_SECONDS);
@@ -202,7 +202,7 @@ static void late(struct lab *lab, const char *command, json_int_t id)
 	ev_timer_start(lab->ev, &lab->late);
 }
 
-/* The answer to a call that was given up comes before that to the next, and is not taken for it. */
+/* The answer to an abandoned call arrives before that to the next one, and is not taken for it. */
 static void late_answer(void **state)
 {
 	struct lab lab;
@@ -212,7 +212,7 @@ static void late_answer(void **state)
 	call(&lab, "guest-x", patience);
 	run(&lab);
 	expect(&lab, "the guest agent does not answer: guest-x was not sent in N s;");
-	/* an agent that awakes answers all that it was sent meanwhile, in order */
+	/* an agent that wakes up answers everything that it was sent in the meantime, in order */
 	lab.guest = mute;
 	call(&lab, "guest-y", patience);
 	run(&lab);
@@ -224,7 +224,7 @@ static void late_answer(void **state)
 	teardown(&lab);
 }
 
-/* A long command holds up others no longer than their own time, and they say why. */
+/* A long command delays others no longer than their own timeout, and their errors say why. */
 static void one_at_a_time(void **state)
 {
 	struct lab lab;
@@ -283,7 +283,7 @@ static void closed_from_inside(void **state)
 	teardown(&lab);
 }
 
-/* Between calls nothing is read: a flood fills the socket and stalls the guest, not us. */
+/* Nothing is read between calls: a flood fills the socket and stalls the guest, not us. */
 static void idle_reads_nothing(void **state)
 {
 	struct lab lab;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that callbacks may call, forget and close as they like, that nobody is called back
- * from inside a function of the session, and that a descriptor arrives with its own command.
+ * Proves that callbacks may call, forget and close at any time, that no callback is called from
+ * inside a function of the session, and that a descriptor arrives with its own command.
  */
 #include <sys/stat.h>
 
@@ -33,10 +33,10 @@ static void call_and_close(struct lab *lab)
 static const struct {
 	const char *name;
 	struct step steps[LAB_STEPS];
-	const char *on; /* the word at which it happens, in the callback */
+	const char *on; /* the log entry at which act() is called, in the callback */
 	void (*act)(struct lab *lab);
-	const char *log;   /* calls a and b were made before ready */
-	unsigned commands; /* that QEMU saw, 0: not checked */
+	const char *log;   /* calls a and b are made before ready */
+	unsigned commands; /* received by QEMU; 0: not checked */
 } cases[] = {
 	{ "close in ready", { HELLO, BOTH }, "ready", lab_close,
 		"ready a!unreachable b!unreachable", 0 },
@@ -96,7 +96,7 @@ static void in_callbacks(void **state)
 	}
 }
 
-/* From outside the loop's callbacks; "inside" in the lab checks that they do not call back. */
+/* From outside the loop's callbacks; "inside" in the lab checks that nothing is called back. */
 static void from_outside(void **state)
 {
 	static const struct step steps[] = { HELLO, { 2, OK(1) }, { 0, NULL } };
@@ -127,7 +127,7 @@ static void again_and_again(struct lab *lab, const char *word)
 		lab_call(lab, "c");
 }
 
-/* Who repeats at once what cannot be answered does not stop the loop. */
+/* A caller that at once repeats a call that fails does not stop the loop. */
 static void calls_on_a_lost_connection(void **state)
 {
 	static const struct step steps[] = { { 0, "" }, { 0, NULL } };
@@ -145,7 +145,7 @@ static void calls_on_a_lost_connection(void **state)
 	lab_release(&lab);
 }
 
-/* Nor is the session freed before what was called meanwhile is completed too. */
+/* The session is not freed before calls made in the meantime are completed. */
 static void calls_on_a_closing_session(void **state)
 {
 	static const struct step steps[] = { HELLO, { 0, NULL } };
@@ -222,7 +222,7 @@ static void ear_gone(struct qmp_listener *l, const struct err *e)
 	struct ear *ear = container_of(l, struct ear, listener);
 
 	lab_word(ear->lab, "%s!%s", ear->name, lab_class(e));
-	qmp_unlisten(ear->lab->q, l); /* it is off already: nothing happens */
+	qmp_unlisten(ear->lab->q, l); /* it has been removed already: no effect */
 }
 
 static void listeners(void **state)
@@ -263,7 +263,7 @@ static void listeners(void **state)
 	}
 }
 
-/* Reads as QEMU does, a byte at a time, and notes at which byte a descriptor came. */
+/* Reads like QEMU, byte by byte, and records with which byte a descriptor arrived. */
 static void read_like_qemu(int fd, struct buf *in, size_t at[], ino_t inode[], size_t *n)
 {
 	for (;;) {
@@ -339,7 +339,8 @@ static void descriptors_travel_with_their_command(void **state)
 	lab_release(&lab);
 }
 
-/* A descriptor that is none, or a socket that could reach further than QEMU may, fails its call alone. */
+/* An invalid descriptor, or a socket with more reach than QEMU may have, fails only its own
+ * call. */
 static void a_bad_descriptor(void **state)
 {
 	static const struct step steps[] = { HELLO, { 2, OK(1) }, { 0, NULL } };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that the codec finds the same messages however the stream is cut, refuses what is over a
- * limit or no JSON, accepts what QEMU and agents send against the rules, and holds no memory idle.
+ * Proves that the codec finds the same messages however the stream is split, refuses what exceeds a
+ * limit or is not JSON, accepts the deviations of QEMU and agents from the standard, and holds no
+ * memory while idle.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -28,8 +29,8 @@ enum { MAX = 4096 };
 static const struct {
 	const char *name;
 	const char *in;
-	const char *out; /* each message on a line; "BAD: " and a part of the reason ends them */
-	size_t len;	 /* of in, when it holds a NUL */
+	const char *out; /* one message per line; "BAD: " and a part of the reason at the end */
+	size_t len;	 /* length of in, if it contains a NUL */
 } cases[] = {
 	{ .name = "nothing", .in = "", .out = "" },
 	{ .name = "space only", .in = " \r\n\t\n", .out = "" },
@@ -112,7 +113,7 @@ static const struct {
 		.out = "[[[]]]\n" SIXTY_DEEP "[[[[]]]]" SIXTY_UP "\n" },
 };
 
-/* Everything that comes out, as lines. */
+/* All messages, as lines. */
 static bool drain(struct codec *c, struct buf *out)
 {
 	struct err e = ERR_INIT;
@@ -237,7 +238,7 @@ static void length_limit_is_exact(void **state)
 		struct codec c;
 
 		codec_init(&c, max);
-		codec_feed(&c, "  \n", 3); /* space is not part of it */
+		codec_feed(&c, "  \n", 3); /* spaces between messages do not count */
 		codec_feed(&c, in, len);
 		if (max < len) {
 			assert_int_equal(codec_next(&c, &message, &e), CODEC_BAD);
@@ -299,7 +300,7 @@ static void number_of_values_is_limited(void **state)
 	}
 }
 
-/* Bytes wait while many small messages are taken: none is moved or looked at again and again. */
+/* While many small messages are taken, the waiting bytes are neither moved nor scanned again. */
 static void many_messages_at_once(void **state)
 {
 	enum { N = 20000 };
@@ -323,7 +324,7 @@ static void many_messages_at_once(void **state)
 	}
 	assert_int_equal(codec_next(&c, &message, NULL), CODEC_NONE);
 	assert_null(c.in.data);
-	/* the taken part is given back when more comes, and only then */
+	/* the consumed part is freed when more data arrives, and only then */
 	codec_feed(&c, in.data, in.len / 2);
 	do
 		left = codec_pending(&c);

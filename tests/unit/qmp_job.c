@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that a QEMU job is followed to its end and told exactly once, whatever comes late, early
- * or not at all; on a scripted QEMU and then on the real one, with jobs that work, fail and are
- * cancelled.
+ * Proves that a QEMU job is followed to its end, which is reported exactly once, whatever arrives
+ * late, early or not at all; with a scripted QEMU and then with the real one, with jobs that
+ * succeed, fail and are cancelled.
  */
 #include "tests/unit/qmp_lab.h"
 #include "tests/unit/qmp_qemu.h"
@@ -23,10 +23,10 @@ static const struct {
 	struct step steps[LAB_STEPS];
 	const char *log;
 	double patience;
-	bool follow;	   /* no command of ours */
-	bool keeps;	   /* its error, and is told of a refusal */
-	bool slow;	   /* nobody waits for the next poll */
-	unsigned commands; /* that QEMU saw, 0: not checked */
+	bool follow;	   /* the job was not started by us */
+	bool keeps;	   /* its owner wants the error, and hears of a refusal */
+	bool slow;	   /* the test does not wait for the next poll */
+	unsigned commands; /* received by QEMU; 0: not checked */
 } cases[] = {
 	{ .name = "as it should be",
 		.steps = { HELLO, { 2, EVENT("j", "created") EVENT("j", "running") OK(1) },
@@ -207,7 +207,7 @@ static void eof_at_every_byte(void **state)
 		struct lab lab;
 
 		lab_init(&lab, talk, 0, cut, LAB_SECONDS);
-		start(&lab, "job", arguments()); /* before ready, too */
+		start(&lab, "job", arguments()); /* also before ready */
 		while (!lab.log.data || !strstr(lab.log.data, "done") ||
 			!(strstr(lab.log.data, "closed!") || strstr(lab.log.data, "9 done")))
 			ev_run(lab.ev, EVRUN_ONCE);
@@ -241,7 +241,7 @@ static void closed_here(void **state)
 	poll_every = 0.02;
 }
 
-/* Runs a job on the real QEMU and returns what was told of it. */
+/* Runs a job on the real QEMU and returns the callbacks' log. */
 static const char *real_job(struct lab *lab, const char *command, const char *json)
 {
 	size_t before = lab->log.len;
@@ -290,7 +290,7 @@ static void real_snapshots(void **state)
 		"done!failed(Snapshot 's1' does not exist in one or more devices)");
 	assert_string_equal(real_job(&lab, "snapshot-save", "{}"),
 		"done!failed(Parameter 'job-id' is missing)");
-	lab_call(&lab, "query-jobs"); /* all dismissed */
+	lab_call(&lab, "query-jobs"); /* all jobs have been dismissed */
 	lab_run_until(&lab, lab.words + 1);
 	assert_non_null(strstr(lab.log.data, " query-jobs=[]"));
 	lab_release(&lab);
@@ -320,7 +320,7 @@ static void real_block_jobs(void **state)
 		real_job(&lab, "blockdev-backup", slow), "done!failed(Operation canceled)");
 	lab.after = NULL;
 	assert_string_equal(real_job(&lab, NULL, NULL), "done!failed(lost)");
-	/* somebody started it before us */
+	/* another client started it before us */
 	qmp_call(lab.q, "blockdev-backup", json_loads(slow, 0, NULL), -1, LAB_SECONDS, NULL, NULL);
 	start(&lab, NULL, NULL);
 	while (!strchr(strrchr(lab.log.data, ' '), '/'))

@@ -2,9 +2,8 @@
 /*
  * tests/unit/qmp_lab.h - a session and a scripted QEMU at both ends of a socketpair, in one loop
  *
- * What the session's owner is told goes into a transcript, a word for each callback:
- * "ready", "EVENT", "command={result}", "command!class" or "command!class(Class:text)",
- * "closed!class". A test compares transcripts.
+ * The callbacks of the session's owner are logged, one entry each: "ready", "EVENT", "command={result}",
+ * "command!class" or "command!class(Class:text)", "closed!class". Tests compare logs.
  */
 #ifndef TESTS_UNIT_QMP_LAB_H
 #define TESTS_UNIT_QMP_LAB_H
@@ -40,8 +39,8 @@
 
 enum { LAB_COMMANDS = 600, LAB_STEPS = 8 };
 
-/* Sent when this many commands have come, qmp_capabilities included. "$1": the id of the first
- * after it. A text of "" closes. */
+/* Sent when this many commands have arrived, including qmp_capabilities. "$1": the id of the first
+ * one after it. The text "" closes the connection. */
 struct step {
 	unsigned after;
 	const char *text;
@@ -53,12 +52,12 @@ struct peer {
 	struct codec in;
 	struct buf out;
 	const struct step *steps; /* ends with a NULL text */
-	size_t chunk;		  /* bytes in one turn of the loop, 0: all */
-	size_t cut;		  /* bytes of life, then it closes */
+	size_t chunk;		  /* bytes per loop iteration, 0: all */
+	size_t cut;		  /* bytes to send before it closes */
 	size_t sent;
 	unsigned commands;
 	json_int_t ids[LAB_COMMANDS];
-	void (*on_command)(struct peer *p, const json_t *command); /* instead of steps */
+	void (*on_command)(struct peer *p, const json_t *command); /* replaces the steps */
 	void *data;
 };
 
@@ -69,12 +68,12 @@ struct lab {
 	struct qmp *q;
 	struct buf log;
 	unsigned words;
-	bool inside;	/* a function of the session that must call nobody back */
+	bool inside;	/* inside a function of the session that must not call back */
 	bool closed;	/* qmp_close() was called */
-	bool jobs_only; /* the owner's events make no words */
+	bool jobs_only; /* the owner's events are not logged */
 	int calls, completed;
 	struct lab_call *last_call;
-	void (*after)(struct lab *lab, const char *word); /* after each word */
+	void (*after)(struct lab *lab, const char *word); /* called after each entry */
 };
 
 struct lab_call {
@@ -112,7 +111,7 @@ static inline void peer_send(struct peer *p, const char *text)
 		ev_io_start(peer_lab(p)->ev, &p->writable);
 }
 
-/* What the script says for the commands that have come. */
+/* Sends what the script has for the commands that have arrived. */
 static inline void peer_go_on(struct peer *p)
 {
 	while (p->steps && p->steps->text && p->steps->after <= p->commands && p->out.len == 0) {
@@ -250,7 +249,7 @@ static inline void lab_call_fd(struct lab *lab, const char *command, int fd, dou
 	lab->last_call = call;
 }
 
-/* The call made last completes unheard. */
+/* Forgets the call made last, whose completion is not called. */
 static inline void lab_forget(struct lab *lab)
 {
 	qmp_forget(lab->q, lab->last_call);
@@ -259,7 +258,7 @@ static inline void lab_forget(struct lab *lab)
 	lab->calls--;
 }
 
-/* Words of COMMAND or COMMAND/MILLISECONDS. */
+/* commands: words of the form COMMAND or COMMAND/MILLISECONDS. */
 static inline void lab_call(struct lab *lab, const char *commands)
 {
 	char *copy = xstrdup(commands), *left = copy, *word;
@@ -319,7 +318,7 @@ static inline void lab_start(struct lab *lab, int session_fd, double greeting_ti
 	lab->q = qmp_new(lab->ev, session_fd, greeting_timeout, &handlers, lab);
 }
 
-/* With a peer that goes by these steps. */
+/* With a QEMU that follows these steps. */
 static inline void lab_init(struct lab *lab, const struct step *steps, size_t chunk, size_t cut,
 	double greeting_timeout)
 {
@@ -358,7 +357,7 @@ static inline void lab_run_until(struct lab *lab, unsigned words)
 		ev_run(lab->ev, EVRUN_ONCE);
 }
 
-/* Turns in which nothing is waited for. */
+/* Loop iterations that do not wait. */
 static inline void lab_settle(struct lab *lab)
 {
 	for (int i = 0; i < 8; i++)

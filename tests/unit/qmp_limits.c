@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * F42, F44: proves that a QEMU that says too much, or reads too little, costs its own session at most: floods,
- * replies without end, more calls than it takes.
+ * F42, F44: proves that a QEMU that sends too much, or reads too little, costs at most its own
+ * session: floods, endless replies, more calls than it reads.
  */
 #include <sys/syscall.h>
 #include <time.h>
@@ -29,7 +29,7 @@ static void on_turn(struct ev_loop *ev, ev_check *w, int revents)
 	t->n++;
 }
 
-/* Whatever lies in the socket, others in the loop get their turn; and nothing is lost. */
+/* However much is in the socket, other watchers are served in between; and nothing is lost. */
 static void a_flood_does_not_hog_the_loop(void **state)
 {
 	static const struct step steps[] = { HELLO, { 0, NULL } };
@@ -53,7 +53,7 @@ static void a_flood_does_not_hog_the_loop(void **state)
 	lab_release(&lab);
 }
 
-/* While it all but stands, whatever is read is read within one second, however busy the machine. */
+/* A nearly stopped clock: everything is read within one second, however busy the machine. */
 static struct timespec standing;
 
 int clock_gettime(clockid_t which, struct timespec *t)
@@ -66,7 +66,7 @@ int clock_gettime(clockid_t which, struct timespec *t)
 	return (int)syscall(SYS_clock_gettime, which, t);
 }
 
-/* What a QEMU in order never says ends its session, and nobody else's. */
+/* What a healthy QEMU never sends ends its session, and no other. */
 static void a_flood_ends_the_session(void **state)
 {
 	static const struct step steps[] = { HELLO, { 0, NULL } };
@@ -83,7 +83,7 @@ static void a_flood_ends_the_session(void **state)
 		lab.jobs_only = true;
 		lab_call(&lab, "waits");
 		lab_run_until(&lab, 1);
-		alarm((unsigned)LAB_SECONDS); /* the lab's own guard stands too */
+		alarm((unsigned)LAB_SECONDS); /* the lab's own timeout uses the stopped clock */
 		clock_gettime(CLOCK_MONOTONIC, &standing);
 		standing.tv_sec++;
 		standing.tv_nsec = 0;
@@ -172,13 +172,14 @@ static void many_pipelined_calls(void **state)
 	lab_release(&lab);
 }
 
-/* QEMU that does not read: what its socket does not take waits, expires and is then never sent. */
+/* A QEMU that does not read: what does not fit into its socket waits, times out and is then never
+ * sent. */
 static void a_deaf_qemu(void **state)
 {
 	static const struct step steps[] = { HELLO, { 0, NULL } };
 	enum { CALLS = 200 };
 	struct lab lab;
-	static char big[400000]; /* more than the socket holds: the first goes out in part */
+	static char big[400000]; /* more than the socket holds: the first one is sent partially */
 	struct peer *p = &lab.peer;
 
 	(void)state;

@@ -21,7 +21,7 @@ static struct {
 	pid_t pid;
 } qemu;
 
-/* Its directory, in which a test may make a file "disk". */
+/* Its directory, in which a test may create a file "disk". */
 static inline void qemu_make_dir(void)
 {
 	strcpy(qemu.dir, "/tmp/vmkeep-qmp-XXXXXX");
@@ -80,7 +80,7 @@ static inline int qemu_start(const char *const *extra)
 	return fd;
 }
 
-/* A teardown: also after a failed test nothing is left. */
+/* A teardown: nothing is left, even after a failed test. */
 static inline int qemu_end(void **state)
 {
 	char disk[64];

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Holds the scripted QEMU of these tests against the real one: the same scenario on both must give
- * the same transcript. Then what only the real one can show: its large replies, a descriptor that
- * it really gets, death by SIGKILL, and a second client.
+ * Compares the scripted QEMU of these tests with the real one: the same scenario must give the same
+ * log on both. Then what only the real one can show: its large replies, a descriptor that it
+ * actually receives, death by SIGKILL, and a second client.
  */
 #include "tests/unit/qmp_lab.h"
 #include "tests/unit/qmp_qemu.h"
 
-/* QEMU before 9.0 says in query-status whether it is in singlestep mode; so does ours then. */
+/* QEMU before 9.0 reports singlestep mode in query-status; then the scripted one does too. */
 static bool singlestep;
 
-/* What QEMU answers in the scenario. */
+/* QEMU's answers in the scenario. */
 static void play_qemu(struct peer *p, const json_t *message)
 {
 	const struct {
@@ -73,7 +73,7 @@ static void scenario(struct lab *lab)
 	while (lab->completed < 47)
 		ev_run(lab->ev, EVRUN_ONCE);
 	lab_call(lab, "query-name");
-	lab_forget(lab); /* its reply comes, and nobody hears it */
+	lab_forget(lab); /* its reply arrives, and is not delivered */
 	lab_call(lab, "query-name");
 	while (lab->completed < 48)
 		ev_run(lab->ev, EVRUN_ONCE);
@@ -150,7 +150,7 @@ static void killed(void **state)
 	lab_release(&lab);
 }
 
-/* A monitor serves one client: the second hears nothing until the first has gone. */
+/* A monitor serves one client: the second gets nothing until the first has gone. */
 static void second_client(void **state)
 {
 	struct lab lab = { .ev = ev_loop_new(EVFLAG_AUTO), .peer.fd = -1 }, second = lab,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * F42, F44: proves that a session understands its QEMU however the bytes come, and that whatever QEMU does
- * (says nothing, says nonsense, dies at any byte) each call is completed exactly once. What it may do too
- * much of: qmp_limits.c.
+ * F42, F44: proves that a session understands its QEMU however the bytes arrive, and that whatever
+ * QEMU does (sends nothing, sends garbage, dies at any byte) each call is completed exactly once.
+ * For excesses see qmp_limits.c.
  */
 #include <malloc.h>
 
@@ -16,7 +16,7 @@
 static const struct {
 	const char *name;
 	struct step steps[LAB_STEPS];
-	const char *calls; /* made at once, before ready */
+	const char *calls; /* calls made at once, before ready */
 	const char *log;
 	double greeting_timeout;
 } cases[] = {
@@ -176,7 +176,7 @@ static void one_byte_per_turn(void **state)
 		run_case(i, 1);
 }
 
-/* A command that changes something is in QEMU's hands, whether it answers in time or not. */
+/* A command that changes something is up to QEMU, whether it answers in time or not. */
 static void silence_is_no_refusal(void **state)
 {
 	static const struct {
@@ -202,7 +202,7 @@ static void silence_is_no_refusal(void **state)
 	}
 }
 
-/* A talk in which everything occurs; QEMU dies after each of its bytes in turn. */
+/* A dialogue in which everything occurs; QEMU dies after each of its bytes in turn. */
 static void eof_at_every_byte(void **state)
 {
 	static const struct step talk[] = { HELLO, { 2, EVENT("STOP") SAY(1, "x") },
@@ -232,8 +232,7 @@ static void eof_at_every_byte(void **state)
 	assert_true(cuts > 300);
 }
 
-/* We were stopped for longer than the deadline; the answer lies in the socket: QEMU was not late.
- */
+/* We were stopped for longer than the deadline; the answer is in the socket: QEMU was not late. */
 static void deadline_passes_while_we_are_away(void **state)
 {
 	static const struct step steps[] = { HELLO, { 0, NULL } };

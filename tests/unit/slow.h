@@ -2,8 +2,8 @@
 /*
  * tests/unit/slow.h - deadlines of tests
  *
- * A deadline only ends what hangs; no test judges how long something took. Each is four times as
- * long as it is written, and VMKEEP_SLOW=N stretches it N times further.
+ * A deadline only ends a hung test; no test judges how long something took. Each deadline is four times as long
+ * as written, and VMKEEP_SLOW=N multiplies it by N.
  */
 #ifndef TESTS_UNIT_SLOW_H
 #define TESTS_UNIT_SLOW_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/spool_lab.h - a file that is written as a QEMU writes one, and who hears it
+ * tests/unit/spool_lab.h - a file that is written like QEMU's, and its readers
  */
 #ifndef TESTS_UNIT_SPOOL_LAB_H
 #define TESTS_UNIT_SPOOL_LAB_H
@@ -51,7 +51,7 @@ static inline size_t take(void *data, char *bytes, size_t len)
 	return len;
 }
 
-/* Only whole lines, as notify.c does. */
+/* Takes only whole lines, like notify.c. */
 static inline size_t take_lines(void *data, char *bytes, size_t len)
 {
 	const char *end = memrchr(bytes, '\n', len);
@@ -94,7 +94,7 @@ static inline void reader_close(struct reader *r, bool over)
 	buf_release(&r->got);
 }
 
-/* A writer as QEMU is one: it can only write, and appends until it thinks better of it. */
+/* A writer like QEMU: it can only write, and appends unless it changes that. */
 static inline int file_new(int *writer)
 {
 	int fd = memfd_create("spool", MFD_CLOEXEC);
@@ -112,7 +112,7 @@ static inline bool quiet(struct reader *r)
 	return !ev_is_active(&r->spool.timer);
 }
 
-/* Turns of the loop until nothing is planned and nothing comes any more. */
+/* Runs the loop until nothing is scheduled and nothing more arrives. */
 static inline void until_quiet(struct reader *r)
 {
 	double end = daemon_now() + DEADLINE;
@@ -120,7 +120,7 @@ static inline void until_quiet(struct reader *r)
 	for (unsigned calm = 0; calm < 3; calm = quiet(r) ? calm + 1 : 0) {
 		assert_true(daemon_now() < end);
 		ev_run(loop.ev, EVRUN_NOWAIT);
-		usleep(quiet(r) ? 15000 : 100); /* longer than watch.c looks away */
+		usleep(quiet(r) ? 15000 : 100); /* longer than the pauses of watch.c */
 	}
 }
 

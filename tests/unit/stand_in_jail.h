@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/unit/stand_in_jail.h - a test's own program in vmkeep-jail's place: runs the plan's words,
- * without a jail
+ * tests/unit/stand_in_jail.h - a test program in vmkeep-jail's place: runs the plan's argv, without a jail
  *
- * For tests without root, whose programs lie outside of /usr. A jail has a name as its
- * argument, a test none: main() runs stand_in_run() where it has one.
+ * For tests that do not run as root, whose programs are outside /usr. A jail has a name as its argument, a test has
+ * none: main() calls stand_in_run() if there is one.
  */
 #ifndef TESTS_UNIT_STAND_IN_JAIL_H
 #define TESTS_UNIT_STAND_IN_JAIL_H
@@ -22,7 +21,7 @@
 
 enum { STAND_IN_WORDS = 64 };
 
-/* What to name as the jail: this test. */
+/* The path to use as the jail: this test. */
 static inline const char *stand_in_jail(void)
 {
 	static char path[PATH_MAX];
@@ -32,7 +31,7 @@ static inline const char *stand_in_jail(void)
 	return path;
 }
 
-/* Becomes the program. */
+/* Executes the program. */
 static inline int stand_in_run(void)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that a part whose start waits holds the start of its VM until it says so, that it is called once
- * more then and those after it only then, that its failure is the start's, and that a VM that is told to end
- * meanwhile does, without a process to wait for.
+ * Proves that a part whose start waits delays the start of its VM until it calls back, that it is
+ * called once more then and the parts after it only then, that its failure fails the start, and
+ * that a VM that is stopped in the meantime ends, without a process to wait for.
  */
 #include <setjmp.h>
 #include <stdarg.h>

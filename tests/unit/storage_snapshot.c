@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves what QEMU does not check: that a snapshot covers every disk which is written, that it is
- * there on all of them, and that saved memory meets the machine that it came from.
+ * Proves what QEMU does not check: that a snapshot covers every writable disk, that it exists on
+ * all of them, and that saved memory fits the machine.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +26,7 @@ static void parse(struct conf_vm *c, const char *text)
 	conf_problems_release(&problems);
 }
 
-/* Tells "name:bytes of memory:seconds" per snapshot. */
+/* Writes "name:bytes of memory:seconds" for each snapshot. */
 static json_t *infos(const char *text)
 {
 	json_t *list = json_array();
@@ -180,11 +180,11 @@ static void test_table(void **state)
 	conf_vm_release(&c);
 }
 
-/* Answers of a QEMU, with nodes of which some are none of ours. What is no answer is never "none". */
+/* Answers of a QEMU, including nodes that are not ours. An invalid answer never means "none". */
 static void test_nodes(void **state)
 {
 	static const struct {
-		const char *answer, *says; /* says NULL: x is on data only */
+		const char *answer, *says; /* says NULL: x is only on data */
 	} cases[] = {
 		{ "[{\"node-name\": \"d-root\", \"image\": {}},"
 		  " {\"node-name\": \"other\", \"image\": {\"snapshots\": [1]}},"
@@ -223,7 +223,8 @@ static void test_nodes(void **state)
 	conf_vm_release(&c);
 }
 
-/* Names and ids as other programs leave them: QEMU would take the one that is meant, or we say no. */
+/* Names and ids as other programs leave them: either QEMU selects the right snapshot, or the
+ * request is refused. */
 static void test_exact(void **state)
 {
 	static const char one[] =
@@ -236,7 +237,7 @@ static void test_exact(void **state)
 	/* clang-format off */
 	static const struct {
 		const char *name, *id, *word[2]; /* word: name and id for QEMU */
-		const char *says[3]; /* by id, by name, by tag; NULL: QEMU finds it */
+		const char *says[3]; /* by id, by name, by tag; NULL: QEMU selects the right one */
 	} cases[] = {
 		{ "a", NULL, { "a", "1" }, { NULL } },
 		{ "1", NULL, { "1", "2" }, { NULL, NULL, "QEMU would load another snapshot, whose id on disk 'root' is '1'" } },
@@ -284,11 +285,11 @@ static void test_exact(void **state)
 	json_decref(disk.snapshots);
 }
 
-/* Those in the file count for an image, those that QEMU has for a node. */
+/* For an image the bitmaps in the file count, for a node those that QEMU reports. */
 static void test_bitmaps(void **state)
 {
 	static const struct {
-		const char *nodes, *says; /* says NULL: nothing */
+		const char *nodes, *says; /* says NULL: none */
 	} cases[] = {
 		{ "[]", NULL },
 		{ "[{\"name\": \"b0\"}]", "disk 'root' has the dirty bitmap 'b0': " },
@@ -331,7 +332,7 @@ static void test_bitmaps(void **state)
 	conf_vm_release(&c);
 }
 
-/* As many as may be, in no order, half of them on both disks; one more is refused. */
+/* The maximum number, in random order, half of them on both disks; one more is refused. */
 static void test_many(void **state)
 {
 	struct identity id = IDENTITY_INIT;

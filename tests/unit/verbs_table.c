@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that each verb of the api has one handler: the server's own or one in the table; that the
- * table names no other verbs; and that what a verb needs of a VM is asked only where it has one.
+ * Proves that each verb of the api has one handler, in the server or in the table; that the table
+ * has no other verbs; and that only verbs for a VM have requirements about it.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves that the ways in which a process ends are told apart, and a process that does not is
- * named. */
+/* Proves that the ways in which a process ends are distinguished, and that a process that does not
+ * end is described. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,7 +79,7 @@ static void how_children_end(void **state)
 		death_read(&d, fd, &w, false);
 		death_how(&d, how, sizeof how);
 		assert_string_equal(how, cases[i].how);
-		/* reaped: who asks again learns nothing */
+		/* reaped: a second read learns nothing */
 		death_read(&d, fd, &w, false);
 		assert_false(d.known);
 		close(fd);
@@ -87,7 +87,8 @@ static void how_children_end(void **state)
 	}
 }
 
-/* A QEMU may end before its daemon has looked at the counters: what the host killed before proves nothing. */
+/* A QEMU may end before its daemon has read the counters: earlier OOM kills of the host prove
+ * nothing. */
 static void a_watch_that_never_began(void **state)
 {
 	struct oom_watch w = { 0 };
@@ -98,8 +99,8 @@ static void a_watch_that_never_began(void **state)
 	assert_int_equal(d.oom, OOM_NO);
 }
 
-/* F26: said with its place, and the end is known only when all of the core is there: whoever starts
- * again does not fight with the dump for memory and disk. */
+/* F26: the core's path is reported, and the end only once the core is complete: a restart does not
+ * compete with the dump for memory and disk. */
 static void a_core_is_named(void **state)
 {
 	enum { SIZE = 32 << 20 };
@@ -175,7 +176,7 @@ static void a_stopped_one_is_named(void **state)
 	assert_memory_equal(text, begin, strlen(begin));
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	/* one that is gone is no reason to stumble */
+	/* a process that is gone is handled */
 	death_refused(pid, text, sizeof text);
 	assert_non_null(strstr(text, "state unknown"));
 }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves the very rules that the daemon compiles against everything that can happen to it: clients
+ * Tests the very rules that the daemon compiles against everything that can happen to it: clients
  * that start, stop and kill at any moment, a jail and a QEMU that fail, hang, crash, power off or
- * ignore the power button, a monitor that is lost, operations that exclude all others and leave
- * disks of two times, and a daemon that dies and comes back anywhere. All reachable situations are
+ * ignore the power button, a lost monitor, operations that exclude all others and leave disks of
+ * different times, and a daemon that dies and comes back anywhere. All reachable situations are
  * visited. In none are there two processes for one VM, and in none does the daemon believe in a
- * process that is not there; nothing starts under an operation, nor on disks of two times. From
- * each there is a way home, to the wish or to its failure told, that depends on no client, no luck
- * and no guest that obeys.
+ * process that does not exist; nothing starts during an operation, nor on disks of different times.
+ * From each a settled situation is reached, with the goal met or its failure reported, without
+ * depending on a client, on luck or on a guest that obeys.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,8 +19,8 @@
 
 #include "tests/unit/explore.h"
 
-/* The process is gone and the daemon knows: policy may restart what is wanted, never what is not.
- */
+/* The process has ended and the daemon knows: policy may restart a VM that is wanted, and no
+ * other. */
 static void gone(struct explorer *x, struct now n)
 {
 	bool served = n.serves;
@@ -29,7 +29,7 @@ static void gone(struct explorer *x, struct now n)
 
 	m.want = VM_WANT_STOPPED;
 	m.serves = n.serves = false;
-	/* as only a file that is gone or torn disks keep it from coming up again */
+	/* because only a missing file or an incomplete revert prevents its restart */
 	x->unfair = unfair || (n.want == VM_WANT_RESTART && !n.torn);
 	reach(x, event(x, m, VM_EV_GONE_STOP));
 	x->unfair = unfair;
@@ -44,7 +44,7 @@ static void gone(struct explorer *x, struct now n)
 	reach(x, event(x, m, VM_EV_GONE_FAIL));
 }
 
-/* --- who may do what --- */
+/* --- what clients and operations do --- */
 
 static void clients(struct explorer *x, struct now n)
 {
@@ -70,8 +70,8 @@ static void clients(struct explorer *x, struct now n)
 	x->unfair = false;
 }
 
-/* A snapshot's create, revert or delete: with the guest's process, without one, or with one of its own,
- * which the guest gets in the end or which it ends. */
+/* A snapshot's create, revert or delete: with the guest's process, without one, or with its own,
+ * which finally becomes the guest's or is ended. */
 static void operation(struct explorer *x, struct now n)
 {
 	struct now m = n;
@@ -80,11 +80,12 @@ static void operation(struct explorer *x, struct now n)
 		!n.busy && (off || ((n.state == VM_RUNNING || n.state == VM_PAUSED) && n.monitor));
 
 	if (n.busy &&
-		(!n.torn || n.process == NONE)) { /* else it ends the process first, as below */
+		(!n.torn ||
+			n.process == NONE)) { /* otherwise it ends the process first, as below */
 		m.busy = m.serves = false;
 		reach(x, m);
 	}
-	if (n.busy && n.torn) { /* a revert finished */
+	if (n.busy && n.torn) { /* a completed revert */
 		m.busy = m.serves = m.torn = false;
 		reach(x, m);
 	}
@@ -120,12 +121,12 @@ static void preparing(struct explorer *x, struct now n)
 	gone(x, m);
 }
 
-/* What the process does by itself, and how the daemon hears of it. */
+/* What the process does by itself, and how the daemon learns of it. */
 static void process_moves(struct explorer *x, struct now n)
 {
 	struct now m = n;
 
-	/* only a process that was told or killed is sure to end */
+	/* only a process that was told to quit or killed is certain to end */
 	x->unfair = !n.quit;
 	m.process = NONE;
 	m.monitor = false;
@@ -174,12 +175,12 @@ static void process_moves(struct explorer *x, struct now n)
 	x->unfair = false;
 }
 
-/* The monitor answers: greeting, then query-status, as start/join.c reads it. */
+/* The monitor answers: the greeting, then query-status, as start/join.c handles it. */
 static void monitor(struct explorer *x, struct now n)
 {
 	struct now m = event(x, n, VM_EV_GREETED);
 
-	/* lost again; the timer tries again where one may be armed */
+	/* lost again; the timer reconnects if it may be armed */
 	if (n.state == VM_RUNNING || n.state == VM_PAUSED) {
 		struct now lost = n;
 
@@ -192,7 +193,7 @@ static void monitor(struct explorer *x, struct now n)
 		reach(x, m);
 		return;
 	}
-	if (n.torn && !n.busy) { /* a previous daemon had it load: it says how that went */
+	if (n.torn && !n.busy) { /* a previous daemon began a load: QEMU reports how that went */
 		struct now said = m;
 
 		said.want = VM_WANT_STOPPED;
@@ -236,7 +237,8 @@ static void timer(struct explorer *x, struct now n)
 	if (n.state == VM_STOPPING) {
 		m.late = true;
 		reach(x, event(x, m, VM_EV_TIMER));
-		m.want = VM_WANT_RUNNING; /* OnStopTimeout=leave takes the wish back, and says so */
+		m.want =
+			VM_WANT_RUNNING; /* OnStopTimeout=leave changes the desired state back, and says so */
 		reach(x, event(x, m, VM_EV_STOP_LEAVE));
 		m.want = n.want;
 		reach(x, event(x, m, VM_EV_STOP_KILL));
@@ -250,7 +252,7 @@ static void timer(struct explorer *x, struct now n)
 	reach(x, event(x, m, VM_EV_TIMER));
 }
 
-/* A new daemon reads the record: the process of then, or its end. */
+/* A new daemon reads the record: the process still runs, or has ended. */
 static void adopt(struct explorer *x, struct now n)
 {
 	enum vm_state was = n.state;
@@ -287,15 +289,14 @@ static void adopt(struct explorer *x, struct now n)
 
 static void crash(struct explorer *x, struct now n)
 {
-	/* a jail whose daemon is gone before it said "prepared" ends itself or goes on: both happen
-	 */
+	/* a jail whose daemon dies before it sent "prepared" exits or continues: both happen */
 	n.alive = n.preparing = n.timer = n.monitor = n.busy = false;
-	x->unfair = true; /* nobody has to crash for a wish to come true */
+	x->unfair = true; /* no goal depends on a crash */
 	reach(x, n);
 	x->unfair = false;
 }
 
-/* Somebody removes or damages it. */
+/* The record is removed or damaged. */
 static void lose(struct explorer *x, struct now n)
 {
 	n.record = false;
@@ -326,7 +327,7 @@ static void step(struct explorer *x)
 		timer(x, n);
 }
 
-/* The wish came true, or somebody was told that it did not. */
+/* The goal is met, or its failure has been reported. */
 static bool settled(const struct now *n)
 {
 	if (!n->alive)
@@ -363,7 +364,7 @@ static void everything_comes_home(void **state)
 		struct now n = situation(x->queue[i]);
 
 		x->home[x->queue[i]] = settled(&n);
-		/* what the daemon believes about a process is what is there */
+		/* the daemon's belief about a process matches reality */
 		if (n.alive && vm_state_has_process(n.state) != (n.process != NONE)) {
 			describe(&n, text, sizeof text);
 			fail_msg("belief and process differ: %s", text);

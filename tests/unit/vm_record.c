@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that each row of the run record comes back as it was written, that a daemon of version 1's first
- * day can read what is written today, and what a damaged or missing member does: a required one is refused
- * before anything is changed, any other is as good as none.
+ * Proves that each row of the run record is read back as written, that the first daemon with
+ * version 1 can read today's record, and the effect of a damaged or missing member: if it is
+ * required the record is refused before anything is changed, otherwise it counts as missing.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -43,7 +43,7 @@ static void *row_at(const struct record_row *row, struct vm *vm)
 	return (char *)vm + row->at;
 }
 
-/* Unlike what a fresh one has, and unlike any other row's. */
+/* A value unlike that of a fresh VM, and unlike any other row's. */
 static void row_fill(const struct record_row *row, struct vm *vm, unsigned word)
 {
 	unsigned n = (unsigned)(row - record_rows) + 3;
@@ -143,7 +143,7 @@ static void the_process_comes_back(void **state)
 			assert_string_equal(b->st.again, want == VM_WANT_RESTART ? "uid 1000" : "");
 			assert_int_equal(b->st.by_policy, want == VM_WANT_RESTART);
 			assert_int_equal(p.pid, 4711);
-			assert_int_equal(b->proc.pid, 0); /* not before it is found */
+			assert_int_equal(b->proc.pid, 0); /* not before the process is found */
 			assert_true(p.starttime == a->proc.starttime);
 			assert_true(p.same_boot);
 			assert_int_equal(p.stop_left > 0, s == VM_STOPPING);
@@ -178,7 +178,7 @@ static void arrays_come_back(void **state)
 	assert_int_equal(b->proc.nic[0].tap.index, 7);
 	assert_null(b->proc.nic[0].net.bridge);
 	assert_true(b->proc.nic[0].net.fixed && !b->proc.nic[0].net.link);
-	/* an earlier version wrote them from where its ring began, and no numbers */
+	/* an earlier version wrote these from the start of its ring buffer, and without counts */
 	json_object_set_new(doc, "restarts", json_pack("[f, f, f]", 30.0, 10.0, 20.0));
 	json_object_del(doc, "restarts_n");
 	assert_true(record_read(b, &p, doc));
@@ -191,7 +191,7 @@ static void arrays_come_back(void **state)
 	vm_unmake(b);
 }
 
-/* What version 1's first daemon asked for, as it asked. */
+/* The members that version 1's first daemon requires, in its own format string. */
 static void an_older_daemon_reads_it(void **state)
 {
 	enum { FIRST_ENDINGS = VM_END_QMP_QUIT };
@@ -245,7 +245,7 @@ static bool type_fits(enum record_type type, const json_t *value)
 	return false;
 }
 
-/* value: NULL takes the member away. */
+/* value: NULL removes the member. */
 static void damage(const struct record_row *row, json_t *value)
 {
 	struct vm *a = vm_make(), *b = vm_make(), *fresh = vm_make();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves that of QEMU's final messages those are found that say why, whatever stands before and behind them. */
+/* Proves that the messages that explain a failure are found in QEMU's output, whatever precedes and
+ * follows them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -86,7 +87,7 @@ static void fatal(void **state)
 	}
 }
 
-/* Cut anywhere: the tail that was kept may begin in the middle, and hostile bytes end where they like. */
+/* Truncated anywhere: the kept tail may begin in the middle, and hostile bytes may end anywhere. */
 static void cut(void **state)
 {
 	(void)state;
@@ -100,7 +101,7 @@ static void cut(void **state)
 			}
 }
 
-/* What a CPU lacks, with the line that does without; otherwise QEMU's last lines. */
+/* Missing CPU features, with the line that removes them; otherwise QEMU's last lines. */
 static void failures(void **state)
 {
 	/* clang-format off */
@@ -130,7 +131,7 @@ static void failures(void **state)
 		  "warning: host doesn't support requested feature: CPUID.0DH:EBX.x [bit 5]\n" QEMU "why",
 		  "", ERR_QEMU_FAILED },
 		{ "", "QEMU did not start: how", "", ERR_QEMU_FAILED },
-		/* the option is not repeated: its file is what people know */
+		/* the option is not repeated: people know the file */
 		{ QEMU "warning: odd\n" BLOCKDEV "Bitmap '' is odd\nmore: -a {\n",
 		  "QEMU did not start: how\n" QEMU "warning: odd\n" QEMU
 		  "/srv/a: \"}: x\".qcow2: Bitmap '' is odd\nmore: -a {", "", ERR_QEMU_FAILED },

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves the rules of state.c: what they come to is tests/golden/states.txt to the letter, every
- * state is reachable, there is a way home from each, never a second process while there is one; and
- * policy's verdicts on every ending. GOLDEN=write writes the golden.
+ * Proves the rules of state.c: their expansion is exactly tests/golden/states.txt, every state is
+ * reachable, each can get back to stopped, and there is never a second process while there is one;
+ * also policy's verdict on every ending. GOLDEN=write writes the golden.
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -18,7 +18,7 @@
 #include "supervisor/vm/policy.h"
 #include "supervisor/vm/state.h"
 
-/* No cell is unset: the golden shows what a changed rule does to all of them. */
+/* No cell is unset: the golden shows the effect of a changed rule on all cells. */
 static void golden_matrix(void **state)
 {
 	static const char path[] = "tests/golden/states.txt";
@@ -47,7 +47,7 @@ static void golden_matrix(void **state)
 	buf_release(&golden);
 }
 
-/* One event in one state is never spoken of twice, and each rule changes something. */
+/* No event in a state has two rules, and each rule changes something. */
 static void rules_are_apart(void **state)
 {
 	unsigned spoken[VM_EVENTS] = { 0 };
@@ -92,7 +92,8 @@ static void all_reachable_and_home(void **state)
 	}
 }
 
-/* A process is made only where there is none, and forgotten only by an event that says it is gone. */
+/* A process is created only if there is none, and forgotten only at an event that says it has
+ * ended. */
 static void one_process(void **state)
 {
 	(void)state;
@@ -119,7 +120,7 @@ static void one_process(void **state)
 		}
 }
 
-/* A wish to stop or kill is never lost: each state answers it by going there or being there. */
+/* A request to stop or kill is never lost: each state follows it, or has already done so. */
 static void stop_and_kill_always_count(void **state)
 {
 	(void)state;
@@ -130,7 +131,7 @@ static void stop_and_kill_always_count(void **state)
 			    stop.next == VM_QUITTING);
 		assert_true(kill.next == VM_STOPPED || kill.next == VM_QUITTING);
 	}
-	/* a guest that runs is asked, never killed, by stop and by every event of the monitor */
+	/* neither stop nor any event of the monitor kills a running guest */
 	for (int e = 0; e < VM_EVENTS; e++) {
 		assert_int_not_equal(at(VM_RUNNING, e).action, VM_DO_KILL);
 		assert_int_not_equal(at(VM_RUNNING, e).action, VM_DO_EXPIRE);
@@ -187,12 +188,13 @@ static void verdicts(void **state)
 	}
 }
 
-/* What a person must repair is the VM's failure, what passes is the host's; the step decides the rest. */
+/* Errors that someone must fix are the VM's, temporary ones the host's; for others the step
+ * decides. */
 static void fault_of_a_start(void **state)
 {
 	static const struct {
 		enum err_class class;
-		enum vm_ending fault; /* NONE: the step's */
+		enum vm_ending fault; /* NONE: decided by the step */
 	} cases[] = {
 		{ ERR_USAGE, VM_END_START_FAILED },
 		{ ERR_INVALID_CONFIG, VM_END_START_FAILED },
@@ -229,12 +231,12 @@ static void budget(void **state)
 	v = policy_gone(&defaults, VM_END_CRASH, true, true, &m, 1010);
 	assert_int_equal(v.event, VM_EV_GONE_FAIL);
 	assert_non_null(v.why);
-	/* the host's fault costs no budget, however often */
+	/* failures of the host do not count, however many there are */
 	for (int i = 0; i < 100; i++) {
 		v = policy_gone(&defaults, VM_END_HOST_CAUSE, true, true, &m, 1010);
 		assert_int_equal(v.event, VM_EV_GONE_RESTART);
 	}
-	/* ten minutes later the burst is forgotten; twenty a day are not */
+	/* after ten minutes the burst limit is free again; twenty a day still count */
 	for (int i = 4; i < 19; i++) {
 		v = policy_gone(&defaults, VM_END_CRASH, true, true, &m, 1000 + 700.0 * i);
 		assert_int_equal(v.event, VM_EV_GONE_RESTART);
@@ -249,7 +251,7 @@ static void budget(void **state)
 	assert_true(v.delay == 5);
 }
 
-/* Crashes, one each so many seconds, until it is given up. 0: never. */
+/* The number of crashes, at this interval, until the VM is failed. 0: never. */
 static unsigned crashes_until_failed(unsigned burst, unsigned per_day, double apart, unsigned most)
 {
 	struct policy_memory m = { .n = 0 };
@@ -265,7 +267,7 @@ static unsigned crashes_until_failed(unsigned burst, unsigned per_day, double ap
 	return 0;
 }
 
-/* Both limits act as they are written, up to what the schema allows. */
+/* Both limits take effect as configured, up to the schema's maximum. */
 static void largest_budgets(void **state)
 {
 	(void)state;
@@ -275,7 +277,7 @@ static void largest_budgets(void **state)
 	for (unsigned day = 20; day <= 86400; day *= 3)
 		assert_int_equal(crashes_until_failed(1000, day, 0.9, 200000), day);
 	assert_int_equal(crashes_until_failed(1000, 80000, 1, 200000), 80000);
-	/* one in five minutes is 288 a day for ever */
+	/* one every five minutes is 288 a day, forever */
 	assert_int_equal(crashes_until_failed(1000, 320, 300, 20000), 0);
 	assert_int_equal(crashes_until_failed(1000, 280, 300, 20000), 280);
 }

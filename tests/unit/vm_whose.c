@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Proves whose a process without a record is: what it says of itself never makes it another VM's. */
+/* Proves which VM a process without a record belongs to: its own claims never make it another
+ * VM's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,28 +26,29 @@ static void chosen(void **state)
 	/* clang-format off */
 	static const struct {
 		struct whose_process p; /* uid, group, root, name, uuid */
-		enum whose ours, shared; /* the uids are ours alone, or may be another daemon's too */
+		enum whose ours, shared; /* the uids are only ours, or may be another daemon's too */
 		const char *owner;
 	} cases[] = {
-		/* group and root decide */
+		/* cgroup and root decide */
 		{ { 1001, "a", "",  "a", UUID_A }, WHOSE_OWN,     WHOSE_OWN,     "a" },
 		{ { 1001, "",  "a", "a", UUID_A }, WHOSE_OWN,     WHOSE_OWN,     "a" },
 		{ { 1001, "a", "a", "b", UUID_B }, WHOSE_HOSTILE, WHOSE_HOSTILE, "a" },
 		{ { 1001, "",  "a", "b", UUID_B }, WHOSE_HOSTILE, WHOSE_HOSTILE, "a" },
 		{ { 1001, "a", "",  "a", UUID_B }, WHOSE_HOSTILE, WHOSE_HOSTILE, "a" },
 		{ { 1001, "a", "",  "",  ""     }, WHOSE_OWN,     WHOSE_OWN,     "a" },
-		/* also where the identity was lost and recreated, and for an orphan */
+		/* also if the identity was lost and recreated, and for an orphan */
 		{ { 1009, "a", "",  "a", UUID_A }, WHOSE_OWN,     WHOSE_OWN,     "a" },
 		{ { 1009, "c", "",  "c", UUID_C }, WHOSE_OWN,     WHOSE_OWN,     "c" },
 		{ { 1009, "",  "c", "a", UUID_A }, WHOSE_HOSTILE, WHOSE_HOSTILE, "c" },
 		{ { 1009, "d", "",  "d", UUID_C }, WHOSE_OWN,     WHOSE_OWN,     "d" },
 		{ { 1009, "",  "d", "a", UUID_A }, WHOSE_HOSTILE, WHOSE_HOSTILE, "d" },
-		/* without them the uid does; another daemon's VM may have the same one, but not the UUID */
+		/* without these the uid decides; another daemon's VM may have the same uid, but not
+		 * the UUID */
 		{ { 1001, "",  "",  "a", UUID_A }, WHOSE_OWN,     WHOSE_OWN,     "a" },
 		{ { 1001, "",  "",  "b", UUID_B }, WHOSE_HOSTILE, WHOSE_NOBODYS, "a" },
 		{ { 1001, "",  "",  "b", UUID_A }, WHOSE_HOSTILE, WHOSE_HOSTILE, "a" },
 		{ { 1001, "",  "",  "",  ""     }, WHOSE_OWN,     WHOSE_NOBODYS, "a" },
-		/* with nothing but words it may only be what nobody else is */
+		/* a process with only its own claims can only be a VM that no other process is */
 		{ { 1009, "",  "",  "c", UUID_C }, WHOSE_OWN,     WHOSE_NOBODYS, "c" },
 		{ { 1009, "",  "",  "d", UUID_C }, WHOSE_OWN,     WHOSE_NOBODYS, "d" },
 		{ { 1009, "",  "",  "a", UUID_A }, WHOSE_NOBODYS, WHOSE_NOBODYS, "" },
@@ -79,7 +81,7 @@ static void groups(void **state)
 		{ "12:pids:/vmkeep/web1\n1:name=systemd:/user.slice\n0::/\n", "web1" },
 		{ "0::/system.slice/docker.scope/vmkeep.slice/vmkeep-a.scope\n", "a" },
 		{ "0::/vmkeep.slice/vmkeep12345678-web1.scope\n",
-			"" }, /* of another run directory */
+			"" }, /* belongs to another run directory */
 		{ "0::/vmkeep12345678/web1\n", "" },
 		{ "0::/user.slice/vmkeep-web1.scope\n", "" },
 		{ "0::/vmkeep.slice/vmkeep-.scope\n", "" },
