@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# make help tells what there is.
+# `make help` lists the targets.
 
 VERSION := 0.1.0
 PREFIX  ?= /usr
@@ -18,7 +18,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wundef -Wformat=2 -Wstrict-prot
 	-Wmissing-prototypes -Wold-style-definition -Wpointer-arith -Wcast-qual -Wwrite-strings \
 	-Wswitch-enum -Wimplicit-fallthrough -Wnull-dereference -Wconversion \
 	-Wno-unused-parameter \
-	-Wno-enum-float-conversion # callbacks of one type need not all the same; an enum names numbers here, seconds too: clang 18 would mind
+	-Wno-enum-float-conversion # callbacks need not use all parameters; enums here also name seconds, which clang 18 would reject
 CPPFLAGS += -D_GNU_SOURCE -DVMKEEP_VERSION='"$(VERSION)"' -DVMKEEP_LIBEXECDIR='"$(LIBEXECDIR)"' \
 	-I. -I$(B) -isystem /usr/include/libnl3 $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 CFLAGS  ?= -O2 -g
@@ -26,8 +26,8 @@ CFLAGS  += -std=c11 $(WARN) $(if $(WERROR),-Werror) -fstack-protector-strong -fP
 	-ffunction-sections -fdata-sections $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN))
 
-# Rooms and what each needs come from the rules in scripts/check-deps, bottom first. Each becomes an archive, and
-# the linker goes through them once, from top to bottom: it finds no call that goes upward.
+# Rooms (layers) and what each needs come from the rules in scripts/check-deps, bottom first. Each becomes an archive,
+# and the linker goes through them once, from top to bottom: a call that goes upward stays undefined.
 $(foreach room,$(shell scripts/check-deps --rooms),$(eval $(subst |, ,$(room))))
 ROOMS := $(needs_supervisor/verbs) supervisor/jail supervisor/client
 archive = $(B)/$(1).a
@@ -51,7 +51,7 @@ $(B)/%.o: %.c
 
 link = $(if $(V),,@echo "  LD    $@";)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
 
-# It names where vmkeep-jail is installed: built again when that changes between make and make install.
+# Contains the path of the installed vmkeep-jail: rebuilt if that changes between make and make install.
 $(B)/supervisor/daemon.o: $(B)/libexecdir
 $(B)/libexecdir: FORCE
 	@mkdir -p $(@D); echo '$(LIBEXECDIR)' | cmp -s - $@ || echo '$(LIBEXECDIR)' >$@
@@ -64,7 +64,7 @@ $(B)/vmkeep: $(B)/supervisor/client/main.o $(call libs,supervisor/client)
 $(B)/vmkeep-jail: $(B)/supervisor/jail/main.o $(call libs,supervisor/jail)
 	$(link) -ljansson -lsystemd -lseccomp
 
-# Tests: tests/unit/ROOM_what.c with its room and those that it needs; all of them where there is no such room.
+# Tests: tests/unit/ROOM_what.c is linked with its room and those that it needs; with all if there is no such room.
 UNIT := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/*_*.c))
 unit_room = $(firstword $(subst _, ,$(1)))
 unit_libs = $(or $(call libs,$(call unit_room,$(1))),$(call libs,supervisor/$(call unit_room,$(1))),$(call libs,supervisor/verbs))
@@ -79,10 +79,10 @@ $(filter $(B)/tests/unit/network_%,$(UNIT)): | $(B)/vmkeep-jail
 unit: $(UNIT)
 	@for t in $(sort $(UNIT)); do $$t 2>$$t.log || { cat $$t.log; exit 1; }; done
 
-# not below those two: they hold trees of files that are not ours
+# not below these two: they contain trees of other files
 -include $(shell find $(B) \( -path $(B)/deb -o -path $(B)/release \) -prune -o -name '*.d' -type f -print 2>/dev/null)
 
-# What people type: `make help` prints the lines with two hashes.
+# Targets for people: `make help` prints the lines with two hashes.
 JOBS  ?= $(shell nproc 2>/dev/null || echo 2)
 WORLDS ?= $(shell expr 2 '*' $(JOBS)) # system tests at a time: they wait more than they compute
 GUEST := build/guest
@@ -97,12 +97,12 @@ help: ## this list
 setup: ## install what building, running and testing need (Debian 12 or 13, as root)
 	@scripts/setup test
 
-demo: ## two guests, a network and a crash, in namespaces of their own (KEEP=1: then a shell there)
+demo: ## two guests, a network and a crash, in private namespaces (KEEP=1: then a shell there)
 	@scripts/setup demo
 	$(SUB) -j$(JOBS) all guest
 	@KEEP=$(KEEP) scripts/demo $(B)
 
-check: ## set up, build, and run all tests but the long ones (as root)
+check: ## set up, build, and run all tests except the long ones (as root)
 	@scripts/setup test
 	$(SUB) -j$(JOBS) all $(UNIT)
 	$(SUB) deps
@@ -115,18 +115,19 @@ check: ## set up, build, and run all tests but the long ones (as root)
 
 guest:
 	@scripts/guest/build $(GUEST)
-deps: $(PROGRAMS) ## which room may include which; no circle of files or of folders
+deps: $(PROGRAMS) ## check the layering of includes, and that there are no call cycles
 	@scripts/check-deps
 	@scripts/check-circles --test
 	@scripts/check-circles $(B) $(basename $(wildcard $(ROOMS:%=%/*.c) supervisor/*.c))
 PYTEST = VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -rfEs -n $(WORLDS) -o cache_dir=$(abspath $(B))/tests/cache $(T)
-# A failure among many worlds on few cores is told, and looked at once more alone: AGAIN=1. The first is still one to mend.
-system: all guest ## real QEMU in private namespaces, side by side (as root; T='-x -k adopt' goes to pytest)
-	@$(PYTEST) tests/system || { [ "$(AGAIN)" ] && echo "What failed, once more and alone:" && \
+# AGAIN=1: tests that fail among many worlds on few cores are reported, and run once more alone. The first failure still
+# has to be fixed.
+system: all guest ## system tests: real QEMU in private namespaces, in parallel (as root; T='-x -k adopt' goes to pytest)
+	@$(PYTEST) tests/system || { [ "$(AGAIN)" ] && echo "The failed tests once more, alone:" && \
 		$(PYTEST) -n 0 --last-failed --last-failed-no-failures none --maxfail 3 tests/system; }
-faults: all guest ## the long walks, of which make check takes samples, whole: every damage, every step (as root)
+faults: all guest ## the long walks in full, every damage and every step; make check runs samples (as root)
 	@VMKEEP_WHOLE=1 $(PYTEST) -m walk tests/system
-service: all $(DEB) ## the systemd units, what install puts where, and the package
+service: all $(DEB) ## tests of the systemd units, of the installation, and of the package
 	@VMKEEP_BUILD=$(abspath $(B)) VMKEEP_DEB=$(abspath $(DEB)) $(PYTHON) -m pytest -q -rfEs -p no:cacheprovider $(T) tests/service
 chaos: all guest ## random operations and faults for T=600 seconds, then an audit (as root; SEED= N= guests)
 	@VMKEEP_BUILD=$(abspath $(B)) tests/faults/chaos --seconds $(or $(T),600) $(if $(SEED),--seed $(SEED)) $(if $(N),--guests $(N))
@@ -136,12 +137,12 @@ san: ## unit and system tests with AddressSanitizer and UBSan
 MEASURE := $(B)/tests/bench/measure
 $(MEASURE): $(patsubst %.c,$(B)/%.o,$(wildcard tests/bench/*.c)) $(call libs,base)
 	$(link) -ljansson
-bench: all $(MEASURE) ## figures beside those of plain QEMU (as root; BENCH_QUICK=1: fewer samples; T='--json FILE')
+bench: all $(MEASURE) ## figures compared with plain QEMU (as root; BENCH_QUICK=1: fewer samples; T='--json FILE')
 	@BENCH_QUICK=$(BENCH_QUICK) tests/bench/run $(B) $(T)
-bench-libvirt: all $(MEASURE) ## vmkeep beside libvirt, which is installed for that and gone afterwards (as root, with network)
+bench-libvirt: all $(MEASURE) ## vmkeep compared with libvirt, which is installed temporarily (as root, with network)
 	@BENCH_QUICK=$(BENCH_QUICK) tests/bench/run $(B) --only libvirt $(T)
 
-# Lint: both compilers with warnings as errors, then two checkers; clang-tidy looks at a file once per change.
+# Lint: both compilers with warnings as errors, then two checkers; clang-tidy checks only files that have changed.
 LINT_SRC := $(sort $(shell find base conf qmp net supervisor scripts -name '*.c'))
 lint: format-check ## layout, English, gcc and clang with -Werror, cppcheck, clang-tidy
 	@scripts/check-words
@@ -152,11 +153,11 @@ lint: format-check ## layout, English, gcc and clang with -Werror, cppcheck, cla
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --library=scripts/cppcheck.cfg --cppcheck-build-dir=build/lint/cppcheck \
 		-D_GNU_SOURCE -DVMKEEP_VERSION='""' -DVMKEEP_LIBEXECDIR='""' -I. $(LINT_SRC)
 	$(SUB) -j$(JOBS) tidy
-FORMAT     = clang-format-19 # one version decides, on every Debian
+FORMAT     = clang-format-19 # the same version on every Debian
 FORMAT_SRC = $(shell git ls-files '*.[ch]' 2>/dev/null || find base conf net qmp scripts supervisor tests -name '*.[ch]')
-format: ## lay out the sources by .clang-format
+format: ## format the sources with clang-format
 	@echo $(FORMAT_SRC) | xargs -P$(JOBS) -n50 $(FORMAT) -i
-format-check: ## are they?
+format-check: ## check the format of the sources
 	@echo $(FORMAT_SRC) | xargs -P$(JOBS) -n50 $(FORMAT) --dry-run -Werror
 objects: $(PROGRAMS) $(UNIT) $(B)/scripts/gendoc
 tidy: $(LINT_SRC:%.c=build/lint/tidy/%.ok)
@@ -165,13 +166,13 @@ build/lint/tidy/%.ok: %.c .clang-tidy
 	@echo "  TIDY  $<"; clang-tidy --quiet $< -- $(CPPFLAGS) -std=c11 >$@.log 2>&1 || { cat $@.log; exit 1; }
 	@touch $@
 
-# Fuzzing: tests/fuzz/fuzz_NAME.c, what it starts from in tests/fuzz/corpus/NAME; what it finds stays in build/fuzz.
+# Fuzzing: tests/fuzz/fuzz_NAME.c, with its corpus in tests/fuzz/corpus/NAME; findings are kept in build/fuzz.
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ    := $(or $(F),$(FUZZERS))
 .SECONDARY: $(FUZZERS:%=$(B)/tests/fuzz/fuzz_%.o)
 $(B)/tests/fuzz/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(call archive,supervisor/client) $(call libs,supervisor/verbs)
 	$(link) -fsanitize=fuzzer -lev -ljansson -lnl-3 -linih
-fuzz: ## fuzz for T=600 seconds each; F=name: only that one
+fuzz: ## run the fuzzers for T=600 seconds each (F=name: only this one)
 	@CFLAGS='-O1 -g -fsanitize=fuzzer-no-link' $(MAKE) --no-print-directory -j$(JOBS) \
 		B=build/fuzz CC=clang SAN=address,undefined $(FUZZ:%=build/fuzz/tests/fuzz/fuzz_%)
 	@for f in $(FUZZ); do \
@@ -180,10 +181,10 @@ fuzz: ## fuzz for T=600 seconds each; F=name: only that one
 			-print_final_stats=1 -artifact_prefix=build/fuzz/$$f- build/fuzz/corpus/$$f tests/fuzz/corpus/$$f \
 			>build/fuzz/$$f.log 2>&1 || { tail -n 60 build/fuzz/$$f.log; exit 1; }; \
 		sed -n "s/^stat::number_of_executed_units: */  FUZZ  $$f, executions: /p" build/fuzz/$$f.log | tail -n 1; done
-fuzz-smoke: ## all fuzzers, 30 seconds together
+fuzz-smoke: ## run all fuzzers, 30 seconds in total
 	$(if $(FUZZERS),$(SUB) fuzz T=$(shell expr 30 / $(words $(FUZZERS)) + 1))
 
-# Manual pages: a template beside what it describes, filled from the tables by scripts/gendoc.c.
+# Manual pages: templates next to what they describe, filled from the tables by scripts/gendoc.c.
 MAN_IN   := $(shell find conf supervisor -name '*.[1-8].in')
 MANPAGES := $(patsubst %.in,$(B)/man/%,$(notdir $(MAN_IN)))
 $(B)/scripts/gendoc: $(B)/scripts/gendoc.o $(call libs,supervisor/client)
@@ -209,7 +210,7 @@ DOCS     := README.md CHANGELOG.md LICENSE
 man_path  = $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1)).gz
 paths     = sed 's|/usr/sbin/vmkeepd|$(SBINDIR)/vmkeepd|g; s|/usr/bin/vmkeep|$(BINDIR)/vmkeep|g; \
 	s|/usr/lib/vmkeep/|$(LIBEXECDIR)/|g' $(1)
-install: all ## programs, units, manual, completion, examples (DESTDIR=, PREFIX=/usr)
+install: all ## install programs, units, manual, completion and examples (DESTDIR=, PREFIX=/usr)
 	$(INSTALL) -D -s -m 755 $(B)/vmkeep $(DESTDIR)$(BINDIR)/vmkeep
 	$(INSTALL) -D -s -m 755 $(B)/vmkeepd $(DESTDIR)$(SBINDIR)/vmkeepd
 	$(INSTALL) -D -s -m 755 $(B)/vmkeep-jail $(DESTDIR)$(LIBEXECDIR)/vmkeep-jail
@@ -224,29 +225,29 @@ install: all ## programs, units, manual, completion, examples (DESTDIR=, PREFIX=
 	$(foreach m,$(MANPAGES),gzip -9n <$(m) >$(call man_path,$(m)) &&) :
 	install -m 644 $(EXAMPLES) $(DESTDIR)$(DOCDIR)/examples
 	install -m 644 $(DOCS) $(DESTDIR)$(DOCDIR)
-uninstall: ## takes away what install put there, and nothing else
+uninstall: ## remove what install installed, and nothing else
 	rm -f $(DESTDIR)$(BINDIR)/vmkeep $(DESTDIR)$(SBINDIR)/vmkeepd $(DESTDIR)$(COMPDIR)/vmkeep
 	rm -f $(foreach m,$(MANPAGES),$(call man_path,$(m))) $(UNITS:scripts/systemd/%=$(DESTDIR)$(UNITDIR)/%)
 	rm -f $(DESTDIR)$(SYSUSERSDIR)/vmkeep.conf $(DESTDIR)$(SLEEPDIR)/vmkeep
 	rm -rf $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)
 
-# The package, from a copy of what it is made of; what is in it is what install installs.
-deb: ## the Debian package, build/vmkeep_VERSION_amd64.deb (VERSION=)
+# The package is built from a copy of its sources; it contains what install installs.
+deb: ## build the Debian package, build/vmkeep_VERSION_amd64.deb (VERSION=)
 	@scripts/setup deb
 	$(SUB) $(DEB)
 $(DEB): Makefile $(DOCS) $(shell find base conf net qmp scripts supervisor -type f)
 	@echo "  DEB   $@"; scripts/deb $(VERSION) build
 
-# Two more of it: the same again, in another place, and a newer one to upgrade to.
+# Two more packages: the same one built in another place, and a newer one for the upgrade.
 NEWER := build/release/vmkeep_$(VERSION).1_amd64.deb
-check-release: ## the package on a Debian of its own, with KVM, that is booted, upgraded and purged (as root; 30 minutes)
+check-release: ## test the package on a separate Debian with KVM: boot, upgrade, purge (as root; 30 minutes)
 	@scripts/setup release
-	@rm -f $(DEB) $(NEWER) # the date of the last commit is in them
+	@rm -f $(DEB) $(NEWER) # they contain the date of the last commit
 	$(SUB) -j$(JOBS) $(DEB) $(NEWER)
 	@scripts/deb $(VERSION) build/release/again && cmp $(DEB) build/release/again/$(notdir $(DEB))
-	@echo "PASS  built twice, the same bytes"
+	@echo "PASS  two builds are identical"
 	@lintian --allow-root -I --pedantic --fail-on info $(DEB)
-	@echo "PASS  lintian has nothing to say"
+	@echo "PASS  lintian finds nothing"
 	$(SUB) guest
 	@tests/service/release/image build/release
 	@tests/service/release/run build/release $(DEB) $(NEWER)

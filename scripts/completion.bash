@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# bash completion for vmkeep: the program itself knows its commands, options and names
+# bash completion for vmkeep, which supplies its commands, options and names itself
 _vmkeep()
 {
 	mapfile -t COMPREPLY < <("${COMP_WORDS[0]}" __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)

@@ -2,9 +2,9 @@
 /*
  * scripts/gendoc.c - fills manual page templates from the tables, at build time
  *
- * Copies a page in mdoc(7) from standard input to standard output and replaces each line "@what
- * which" by what the tables say: "@keys vm", "@commands vm-", "@verbs", "@events", "@classes",
- * "@options", "@os". An unknown word is an error, so that no page silently loses a part.
+ * Copies a page in mdoc(7) from standard input to standard output and replaces each line "@what which" with text from
+ * the tables: "@keys vm", "@commands vm-", "@verbs", "@events", "@classes", "@options", "@os". An unknown word is an
+ * error, so that no page silently loses a part.
  */
 #include <assert.h>
 #include <ctype.h>
@@ -22,7 +22,7 @@
 
 enum { LINE_MAX_LEN = 4096, COMMANDS_MAX = 256 };
 
-/* What roff would take for something else is escaped; a '-' stays the one that people type. */
+/* Escapes what roff would interpret; '-' stays the character that people type. */
 static void put(const char *s, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
@@ -49,7 +49,7 @@ static void word(const char *macro, const char *s)
 	putchar('"');
 }
 
-/* Where the first sentence of a text ends: roff wants each on a line of its own. */
+/* Where the first sentence of a text ends: roff wants each sentence on its own line. */
 static size_t sentence_len(const char *s)
 {
 	size_t len = 0;
@@ -60,7 +60,8 @@ static size_t sentence_len(const char *s)
 	return s[len] ? len + 1 : len;
 }
 
-/* Begun so that no line is one of roff's requests, and ended as sentences are. */
+/* Protects the beginning of each line from being a roff request, and ends the text with a full
+ * stop. */
 static void text_as_is(const char *s)
 {
 	size_t len = sentence_len(s);
@@ -190,7 +191,7 @@ static void verb_words(const struct api_verb *v)
 		text(v->text);
 }
 
-/* Targets and --no-wait mean the same everywhere: the page tells them once. */
+/* Targets and --no-wait mean the same for all verbs: the page explains them once. */
 static bool is_own_option(const struct api_verb *v, size_t i, const struct api_arg *arg)
 {
 	bool target = i == 0 && v->target != API_NO_TARGET;
@@ -234,7 +235,8 @@ static void command(const struct api_verb *v)
 	buf_release(&usage);
 }
 
-/* Those whose name on the wire begins so; without a beginning all that were not printed yet. */
+/* Verbs whose name on the wire begins with this; without a prefix, all that have not been printed
+ * yet. */
 static int commands(const char *which)
 {
 	static bool printed[COMMANDS_MAX];
@@ -255,7 +257,7 @@ static int commands(const char *which)
 	return n ? 0 : -1;
 }
 
-/* The tables use the command line's words. On the wire: one name, and false for --no-wait. */
+/* The tables use command-line terms. On the wire: one name, and false for --no-wait. */
 static const char *argument_help(const struct api_verb *v, size_t i, const struct api_arg *arg)
 {
 	if (i == 0 && (v->target == API_VM || v->target == API_VMS))
@@ -267,7 +269,7 @@ static const char *argument_help(const struct api_verb *v, size_t i, const struc
 	return arg->help;
 }
 
-/* What --json calls it, where that is not its name on the wire. */
+/* The name that --json uses, if it differs from that on the wire. */
 static void own_name(const struct api_field *f)
 {
 	if (f->as)

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-# Names, states and addresses of all VMs, by the control socket alone: see vmkeep-api(7).
+# Prints names, states and addresses of all VMs, using only the control socket: see vmkeep-api(7).
 import json
 import os
 import socket

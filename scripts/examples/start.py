@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-# start.py NAME: starts a VM as a job, and tells what happens to it until the job is done.
+# start.py NAME: starts a VM as a job, and prints its state changes until the job is done.
 import json
 import os
 import socket
@@ -24,7 +24,7 @@ def call(execute, **arguments):
 
 
 def seen(message):
-    """Events come between answers, too."""
+    """Handles an event; events may arrive between answers."""
     data = message.get("data", {})
     if message.get("event") == "VM_STATE" and data["name"] == sys.argv[1] and data["from"] != data["state"]:
         print(data["from"], "->", data["state"], data["reason"])

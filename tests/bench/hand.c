@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * QEMU as started by hand with the daemon's command line: listening sockets and
- * a connection made before exec, posix_spawn, the monitor's two commands, and nothing else.
+ * QEMU as started by hand with the daemon's command line: listening sockets and a connection made
+ * before exec, posix_spawn, two commands on the monitor, and nothing else.
  */
 #include "tests/bench/measure.h"
 

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""make bench-libvirt: the same small guests under vmkeep and under libvirt, in turn, in one run.
+"""make bench-libvirt: the same small guests under vmkeep and under libvirt, alternating, in one run.
 
-libvirt's packages are installed into a root of the run's own, which is gone with it: overlays over /usr,
-/etc and /var that only this world sees. libvirtd runs there with its own user for QEMU and QEMU's
-sandbox, but with less than usual around it, which is to its advantage: no control groups, no security
-module, no virtlogd, no private /dev.
+libvirt's packages are installed into a temporary root: overlays over /usr, /etc and /var that only this world sees.
+libvirtd runs there with a separate user for QEMU and QEMU's sandbox, but with less than usual around it, which is to
+its advantage: no control groups, no security module, no virtlogd, no private /dev.
 """
 import contextlib
 import os
@@ -89,7 +88,7 @@ class World(vmk.World):
         return self.exec("virsh", "-q", *argv, timeout=PATIENCE)
 
     def both(self, name, guest="deaf"):
-        """The same VM twice: NAME of ours, NAME of theirs, each with an image of its own."""
+        """The same VM twice: NAME for ours, NAME for theirs, each with its own image."""
         self.micro(name, guest, banner="", extra="[Display]\nType=none\n[RNG]\nSource=none\n"
                    "[Agent]\nEnable=no\n[Lifecycle]\nRestart=no\n")
         path = self.image("theirs-%s.raw" % name, guest)
@@ -109,7 +108,7 @@ class World(vmk.World):
         raise AssertionError("no process %d" % pid)
 
     def until(self, argv, wanted):
-        """Polls until that many rows are running; failures of the client count as zero."""
+        """Polls until this many rows are running; failures of the client count as zero."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             done = subprocess.run(self.inside(argv), capture_output=True, text=True, check=False)
@@ -142,7 +141,7 @@ def crash_seen(world, name, ours):
         ["virsh", "event", "--event", "lifecycle", "--loop"]
     stream = vmk.Stream(world.inside(argv), terminal=True)
     try:
-        time.sleep(0.5)  # until it listens, which neither says
+        time.sleep(0.5)  # until it listens, which is not reported
         begin = time.monotonic()
         os.kill(pid, signal.SIGKILL)
         stream.until(name if ours else "Stopped|Crashed|Failed", timeout=10)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The stopwatch of `make bench`: tests/bench/run sets up, this measures, because an interpreter's own
- * time would be seen in the figures. One line per sample: a name and milliseconds.
+ * Measures for `make bench`: tests/bench/run sets up, and this program measures, because an
+ * interpreter's own time would affect the figures. One line per sample: a name and milliseconds.
  */
 #include "tests/bench/measure.h"
 
@@ -56,7 +56,7 @@ static int number(const char *text)
 	return n;
 }
 
-/* --- life: a VM of ours and the same by hand, in turn --- */
+/* --- life: a VM of ours and the same by hand, alternating --- */
 
 struct life {
 	struct ours ours;
@@ -231,7 +231,8 @@ static void processes(char **arg, int n)
 		time_command("process", arg + 1);
 }
 
-/* A file with one command per line: a name for its figure, and its arguments. Runs them in turn, repeatedly. */
+/* A file with one command per line: a name for its figure, and its arguments. Runs them
+ * alternately. */
 static void commands(char **arg, int n)
 {
 	FILE *f = fopen(arg[1], "r");
@@ -255,7 +256,7 @@ static void commands(char **arg, int n)
 	fclose(f);
 }
 
-/* --- a daemon: exec until ready, and until each guest's monitor has answered it --- */
+/* --- a daemon: exec until ready, and until each guest's monitor has answered --- */
 
 static int notify_socket(void)
 {
@@ -357,8 +358,8 @@ static void ready(char **arg, int n)
 	close(fd);
 }
 
-/* --- the least that taking guests back can cost: a connection to each monitor, and the same questions,
- * those of ask_guests() among them; all at once --- */
+/* --- the minimum cost of adoption: a connection to each monitor, and the queries that the daemon
+ * makes, including those of ask_guests(); all at once --- */
 
 static bool is_answer(const json_t *message, int id)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/bench/measure.h - shared by the parts of the stopwatch
+ * tests/bench/measure.h - shared by the parts of the measuring program
  *
  * A failed measurement ends the program with a line that says why: no figure is better than
  * a wrong one. All times are milliseconds of the monotonic clock.
@@ -42,7 +42,7 @@ struct ours {
 	const char *vm;
 	double step[STEPS];
 	int steps;
-	double ended; /* the VM no longer ran */
+	double ended; /* the VM was no longer running */
 	int serial;
 };
 
@@ -50,8 +50,8 @@ void ours_connect(struct ours *o, const char *path, const char *vm);
 /* The reply's return value, which the caller frees; when: its arrival. */
 json_t *ours_call(
 	struct ours *o, const char *execute, json_t *arguments /* stolen */, double *when);
-double ours_do(struct ours *o, const char *execute); /* on the VM; returns when it was done */
-void ours_look(struct ours *o, const json_t *message, double when); /* is it an event of the VM? */
+double ours_do(struct ours *o, const char *execute); /* on the VM; returns when it completed */
+void ours_look(struct ours *o, const json_t *message, double when); /* records the VM's events */
 
 /* QEMU's own command line, run by hand: the same argv and descriptors, no daemon, no jail. */
 struct hand {
@@ -60,10 +60,10 @@ struct hand {
 	struct wire qmp;
 	double begun, executed, running;
 	double greeting; /* QEMU sends it early, and reads nothing until its machine is created */
-	double greeted;	 /* capabilities agreed: what the daemon calls greeted */
+	double greeted;	 /* capabilities negotiated: what the daemon calls greeted */
 };
 
-struct words { /* argv as /proc/PID/cmdline has it */
+struct words { /* argv in the format of /proc/PID/cmdline */
 	char **word;
 	char *text;
 };
@@ -71,12 +71,12 @@ struct words { /* argv as /proc/PID/cmdline has it */
 void words_read(struct words *words, const char *path);
 void words_release(struct words *words);
 void hand_start(struct hand *h, const struct words *words, const char *dir);
-void hand_call(struct hand *h, const char *execute); /* until its reply */
+void hand_call(struct hand *h, const char *execute); /* returns when the reply arrived */
 void hand_event(struct hand *h, const char *event);
 double hand_end(struct hand *h); /* waits for the process; returns when it ended */
 
 /* Waits for a text that a guest writes to this file after the first offset bytes. */
 void text_wait(const char *path, off_t offset, const char *text);
-off_t file_size(const char *path); /* 0: not there */
+off_t file_size(const char *path); /* 0: not in the file */
 
 #endif

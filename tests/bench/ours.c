@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A client of the daemon that records when it was told what. */
+/* A client of the daemon that records when its events arrived. */
 #include "tests/bench/measure.h"
 
 #include "base/mem.h"

@@ -30,8 +30,9 @@ class Report:
         print("  ... " + title, flush=True)
 
     def add(self, what, ours, baseline=None, times=None, limit=None):
-        """ours, baseline: samples or one value. times: what our median may be of the baseline's. Machines differ
-        by six times, so milliseconds have no limit; limit is for what is the same on all of them."""
+        """ours, baseline: samples or a single value. times: limit of our median relative to the baseline's. Machines
+        differ by a factor of six, so milliseconds have no limit; `limit` is for figures that are the same on all of
+        them."""
         middle, least, most = spread(ours) if isinstance(ours, list) else (ours, None, None)
         base = spread(baseline)[0] if isinstance(baseline, list) else baseline
         row = {"what": what, "ours": middle, "min": least, "p90": most, "baseline": base,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What clients do: one row per operation, with its possible outcomes.
 
-An answer always comes, except when the daemon was killed meanwhile. Its class is one that the row
-allows: a state that others changed in between, a host that is broken just now. A plain Failed is not,
-but where its words say what happened.
+Every request gets an answer, unless the daemon was killed in the meantime. Its class must be one that the row allows:
+others may have changed the state in between, or the host may be broken. A plain Failed is allowed only with the
+row's text.
 """
 import contextlib
 import re
@@ -17,10 +17,10 @@ from chaos_model import QUOTED, now
 PATIENCE = 60  # seconds for an answer, whatever is broken; vmk.SLOW stretches them
 CLASS = {0: "ok", 1: "Failed", 2: "InvalidConfig", 3: "Conflict", 4: "NotFound", 5: "WrongState", 6: "Timeout",
          7: "QemuFailed", 8: "GuestRefused", 9: "Permission", 10: "Unreachable", 11: "NoResources"}
-# never said to a person, whatever the class
+# never shown to people, whatever the class
 INTERNAL = re.compile(r"\(null\)|assert|bad file descriptor|invalid argument|no such process|%[sdu]|: $|^$", re.I)
 
-# others were faster; the host is broken; a file is
+# others were faster; the host or a file is broken
 BUSY = {"Conflict", "WrongState", "Timeout"}
 HOST = {"QemuFailed", "NoResources", "InvalidConfig", "NotFound"}
 
@@ -126,7 +126,7 @@ class Client(threading.Thread):
                 self.storm.outages.up.wait(30)
                 self.step()
                 self.storm.over.wait(self.rng.uniform(0, 0.25))
-        except Exception as e:  # whatever it is, it is no pass
+        except Exception as e:  # whatever it is, the run fails
             self.ledger.violation("%s gave up: %r" % (self.name, e))
         finally:
             self.hang_up()
@@ -218,7 +218,7 @@ class Client(threading.Thread):
             if guest and row.changes:
                 guest.verb_ends(wish, linger)
             if outcome == "GuestRefused" and interval and guest.kind == "deaf":
-                interval[0] = float("inf")  # it was asked, and did not hear: this ends nothing
+                interval[0] = float("inf")  # the deaf guest ignored it: this ends no process
         self.ledger.result(verb, outcome)
         self.ledger.note(self.name, "%s: %s%s (%.0f ms)" % (
             about, outcome, "" if outcome == "ok" else ": " + str(said), (now() - begin) * 1000))

@@ -158,7 +158,7 @@ class Audit:
             self.wrong("%d descriptors, before %d: %s" % (len(files), self.fds, files))
         if any("(deleted)" in path and not path.startswith("/memfd:") for path in files):
             self.wrong("deleted files are open: %s" % files)
-        if not vmk.SANITIZED and self.daemon_rss() > self.rss + RSS_MORE:  # sanitizers keep what was freed
+        if not vmk.SANITIZED and self.daemon_rss() > self.rss + RSS_MORE:  # sanitizers keep freed memory
             self.wrong("memory grew from %d to %d KiB" % (self.rss >> 10, self.daemon_rss() >> 10))
         more = {path for path in self.tree(world.run) - self.files if ".damaged" not in path}
         if more:

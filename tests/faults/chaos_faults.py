@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Host faults: processes killed or stopped, disks full, bridges gone, files broken. Each fault that
-does not pass by itself is put right again some seconds later."""
+"""Host faults: processes killed or stopped, disks full, bridges gone, files broken. A fault that does not go away by
+itself is undone some seconds later."""
 import contextlib
 import os
 import resource
@@ -77,7 +77,7 @@ class Faults(threading.Thread):
             self.start_daemon()
 
     def kill_daemons(self):
-        """Several in a row, each just ready, or not even ready."""
+        """Several in a row, each just ready, or not even that."""
         self.ledger.fault("daemons killed in a row")
         with self.storm.outages.outage():
             self.world.kill_daemon()
@@ -241,7 +241,7 @@ class Faults(threading.Thread):
                 "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
                 "s.bind(('0.0.0.0', 67))\nprint('has it', flush=True)\nsys.stdin.read()\n")
         thief = self.world.stream_of("/usr/bin/python3", "-c", code)
-        with contextlib.suppress(AssertionError):  # dnsmasq has it
+        with contextlib.suppress(AssertionError):  # dnsmasq has the file open
             thief.until("has it", 5)
         self.later(1, 4, "port 67 is given back", thief.end)
 

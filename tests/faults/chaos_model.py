@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What may be true of each guest while several clients and faults act on it.
 
-Nobody can foretell in which order things arrive, but some things hold in any order. A process that was seen
-running ends only when something that may end it overlapped its life: that is an entry here. What a guest is
-wished to be is known when the last verb about it was answered and no other one overlapped.
+The order of events is unpredictable, but some things hold in any order. A process that was seen running ends only
+if something that may end it overlapped its life: each such thing is an entry here. The desired state of a guest is
+known if the last verb about it was answered and no other one overlapped.
 """
 import contextlib
 import re
@@ -25,13 +25,13 @@ class Guest:
         self.ends_itself, self.nic, self.qcow2, self.agent = ends_itself, nic, qcow2, agent
         self.lock = threading.Lock()
         self.endings = []  # [begin, end] of what may end its process
-        self.verbs = 0     # of those that change the wish, under way
+        self.verbs = 0     # verbs in progress that change the desired state
         self.mixed = False
         self.wish = "stopped"  # None: not known
-        self.lingers = 0.0  # until then something unanswered may still change it
+        self.lingers = 0.0  # until then an unanswered verb may still change it
         self.memory = (128 if agent else 20) << 20
         self.file = "good"
-        self.changed = 0.0  # when the file was
+        self.changed = 0.0  # when its file was changed
 
     @contextlib.contextmanager
     def may_end(self, linger=0.0):
@@ -45,7 +45,7 @@ class Guest:
             interval[1] = now() + linger
 
     def could_end(self, birth, death):
-        """Does anything explain the end of a process that lived from birth to death?"""
+        """Whether anything explains the end of a process that lived from birth to death."""
         with self.lock:
             return self.ends_itself or any(b <= death and e >= birth - 0.2 for b, e in self.endings)
 
@@ -84,7 +84,7 @@ class Ledger:
         self.violations = []
         self.results = {}  # verb: {class: count}
         self.faults = {}   # kind: count
-        self.texts = {}    # what errors said, without names and numbers
+        self.texts = {}    # error texts, without names and numbers
         self.longest_list = 0.0
 
     def note(self, who, text):

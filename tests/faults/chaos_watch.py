@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The witness: watches the kernel all the time, and compares it with what the daemon says."""
+"""The witness: watches the kernel all the time, and compares it with the daemon's answers."""
 import contextlib
 import os
 import re
@@ -15,7 +15,7 @@ UP = ("running", "paused")
 LATEST = 2.0  # seconds that `list` may lag behind the kernel; vmk.SLOW stretches them
 PATIENCE = 10  # likewise, until `list` is answered
 RSS_MAX = 24 << 20
-# what no daemon may ever say
+# what no daemon may ever print
 CRASH = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|Assertion|assert|stack smashing|double free|corrupted")
 
 
@@ -39,8 +39,8 @@ OWN = ("/memfd:displaysurface", "anon_inode:[eventfd]")
 
 
 def descriptors(world, pid):
-    """How many, but for what QEMU makes by itself as its guest keeps running: notifiers of its queues, and surfaces of
-    its screen, each a memfd in QEMU 10. What we hand over is a socket or a file."""
+    """The number of descriptors, except those that QEMU creates while its guest runs: notifiers of its queues, and
+    surfaces of its screen, each a memfd in QEMU 10. The daemon passes only sockets and files."""
     folder, count = "%s/%d/fd" % (world.inner("/proc"), pid), 0
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for fd in os.listdir(folder):
@@ -57,7 +57,7 @@ class Witness(threading.Thread):
         self.storm, self.world, self.ledger = storm, storm.world, storm.ledger
         self.guests = {guest.name: guest for guest in storm.guests}
         self.alive = {}   # (name, pid): [birth, seen running, descriptors then]
-        self.absent = {}  # name: since when there is none
+        self.absent = {}  # name: since when it has had no process
         self.client, self.ended, self.rss = None, threading.Event(), 0
         self.lost = self.seen = 0
         self.states = {}

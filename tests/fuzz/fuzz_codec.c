@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The codec on any bytes: no crash, bounded memory, the same messages however the stream is cut,
- * and what we encode we read back. The first byte chooses the limit and the cuts.
+ * The codec with any bytes: no crash, bounded memory, the same messages however the stream is
+ * split, and what we encode is read back. The first byte selects the limit and the chunk sizes.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Any text as a configuration: no crash, no endless loop, and if there are no problems, what is
- * dumped parses back to the same. The first byte chooses how it is parsed: 'n' a network, 'd'
- * vmkeep.conf with its defaults on a VM, 's' a VM and, after a line "%", its drop-in; else a VM.
+ * Any text as a configuration: no crash, no endless loop, and if there are no problems, a dump
+ * parses back to the same. The first byte selects how it is parsed: 'n' a network, 'd' vmkeep.conf
+ * with its defaults on a VM, 's' a VM and, after a line "%", its drop-in; otherwise a VM.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Bytes from a client of the control socket, up to the handlers: framing, the request's
- * shape, its verb, its arguments. What passes the tables must be what they promise, and every
- * refusal must be something that can be said to the client.
+ * Bytes from a client of the control socket, up to the handlers: framing, the shape of the request,
+ * its verb, its arguments. What passes the tables must match them, and every refusal must be an
+ * error that can be sent to the client.
  */
 #include <assert.h>
 #include <stdint.h>

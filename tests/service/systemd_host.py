@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A host with a systemd of its own, in namespaces; see tests/service/host."""
+"""A host with its own systemd, in namespaces; see tests/service/host."""
 import json
 import os
 import signal
@@ -62,7 +62,7 @@ class Host:
              self.cgroup, os.path.join(HERE, "host"), self.dir, BUILD, *(["package"] if self.package else [])],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         wait_until("systemd runs", self.find)
-        # waits in systemd itself once its socket is there
+        # once its socket exists, this waits in systemd itself
         wait_until("systemd has booted", lambda: self.run("systemctl", "is-system-running", "--wait").stdout)
 
     def find(self):
@@ -101,7 +101,7 @@ class Host:
 
     def destroy(self):
         if getattr(self, "unshare", None):
-            self.unshare.send_signal(signal.SIGKILL)  # and with it systemd, and with that all
+            self.unshare.send_signal(signal.SIGKILL)  # which ends systemd, and with it everything else
             self.unshare.wait()
         if os.path.exists(self.cgroup):
             wait_until("its processes are gone", self.is_empty)
@@ -109,7 +109,7 @@ class Host:
                 os.rmdir(path)
 
     def is_empty(self):
-        """Also of processes that die and are no longer listed."""
+        """True only when no dying processes are left either, which cgroup.procs no longer lists."""
         with open(os.path.join(self.cgroup, "cgroup.events")) as f:
             return "populated 0" in f.read()
 

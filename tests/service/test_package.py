@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The Debian package: lintian has nothing to say, and no guest notices an upgrade or a removal."""
+"""The Debian package: lintian finds nothing, and no guest notices an upgrade or a removal."""
 import gzip
 import os
 import re
@@ -25,7 +25,7 @@ def field(name):
 
 
 def repacked(where, version, *, broken=False):
-    """The same package as another version; or one whose daemon does not run."""
+    """The same package as another version, or with a daemon that does not run."""
     tree = os.path.join(where, version)
     output_of("dpkg-deb", "-R", DEB, tree)
     control = os.path.join(tree, "DEBIAN", "control")
@@ -64,7 +64,7 @@ def runs(host, guest):
 
 
 def replaced(host):
-    """Whether the daemon runs what is installed now: the name of a program that is gone tells so."""
+    """Whether the daemon runs the installed program: /proc marks a removed program as deleted."""
     return host.run("readlink", "/proc/%d/exe" % host.main_pid()).stdout == "/usr/sbin/vmkeepd\n"
 
 
@@ -79,13 +79,13 @@ def test_it_holds_what_install_installs(tmp_path):
     output_of("make", "-C", ROOT, "B=" + BUILD, "DESTDIR=%s" % (tmp_path / "make"), "install", env=env)
     found = {}
     for tree in ("deb", "make"):
-        # Debian compresses documents that are longer than 4 KiB, and 13 has its units below /usr
+        # Debian compresses documents longer than 4 KiB, and Debian 13 has its units below /usr
         found[tree] = {re.sub("^usr/lib/systemd/", "lib/systemd/",
                               os.path.relpath(os.path.join(d, f), tmp_path / tree).removesuffix(".gz")):
                        os.stat(os.path.join(d, f)).st_mode
                        for d, _, names in os.walk(tmp_path / tree) for f in names}
     only = set(found["deb"]) ^ set(found["make"])
-    # the licence stands in copyright, the rest is Debian's
+    # the licence is in copyright, the rest is added by Debian's tools
     assert {os.path.relpath(f, "usr/share/doc/vmkeep") for f in only} - {"../../lintian/overrides/vmkeep"} == {
         "LICENSE", "changelog", "copyright"}
     assert not {f for f in set(found["deb"]) & set(found["make"]) if found["deb"][f] != found["make"][f]}
@@ -98,7 +98,7 @@ def test_it_holds_what_install_installs(tmp_path):
 
 
 def test_what_it_needs():
-    """Programs by name, libraries as the linker sees them; Debian 13 has renamed those that know the time."""
+    """Programs by name, libraries as found by the linker; Debian 13 renamed those with 64-bit time_t."""
     depends = {word.split(" ")[0].removesuffix("t64") for word in field("Depends").split(", ")}
     assert {"qemu-system-x86", "qemu-utils", "dnsmasq-base", "nftables", "libev4", "libsystemd0"} <= depends
     assert "conffiles" not in output_of("dpkg-deb", "-I", DEB)
@@ -129,7 +129,7 @@ def test_a_package_comes_and_goes(host):
     assert [line.split()[-1] for line in host.ok("ps", "-A", "-o", "comm=").splitlines()
             if re.match("vmkeep|qemu|dnsmasq", line)] == []
 
-    # who comes again finds everything as it was
+    # after another installation everything is as before
     host.ok("dpkg", "-i", "/root/this.deb")
     assert (host.info("guest1")["state"], host.info("guest1")["uuid"]) == ("stopped", uuid)
 
@@ -139,7 +139,7 @@ def test_a_package_comes_and_goes(host):
     assert host.run("sh", "-c", "ls -d /run/vmkeep /var/log/vmkeep").stdout == ""
     assert "vmkeep" not in host.ok("systemctl", "list-unit-files", "--no-legend")
     assert host.run("sh", "-c", "find /etc/systemd /var/lib/systemd -name '*vmkeep*'").stdout == ""
-    # groups may own files
+    # files may belong to the groups
     host.ok("getent", "group", "vmkeep", "vmkeep-view")
 
 
@@ -161,7 +161,7 @@ def test_a_daemon_that_is_gone_hides_no_guest(host):
 
 
 def test_an_upgrade_replaces_no_daemon_by_none(host):
-    """One that does not run is not even tried; one that was stopped starts."""
+    """A new program that does not run is not tried; a stopped daemon is started."""
     guest, daemon = up(host), host.main_pid()
     done = host.run("dpkg", "-i", "/root/10.deb")
     assert done.returncode == 0 and "a library is missing" in done.stderr

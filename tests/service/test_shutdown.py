@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""vmkeep-shutdown, which vmkeep-guests.service runs while the host goes down: whatever hangs, it goes on to the next way,
-keeps to [Shutdown] TimeoutSec= and ends. Programs that hang stand in for vmkeep and vmkeepd."""
+"""vmkeep-shutdown, which vmkeep-guests.service runs when the host shuts down: whatever hangs, it tries the next way,
+observes [Shutdown] TimeoutSec= and ends. Programs that hang replace vmkeep and vmkeepd."""
 import os
 import re
 import signal
@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts", "systemd", "vmkeep-shutdown")
-PATIENCE = 120  # seconds; only ends what hangs for ever
+PATIENCE = 120  # seconds; only ends a hung test
 FAKE = """#!/bin/sh
 echo "$(basename "$0") $*" >>"$(dirname "$0")/said"
 for word; do
@@ -55,7 +55,7 @@ class Stage:
         self.write("rules/" + program, words)
 
     def run(self):
-        """Its exit status, and what it ran, without the looks whether a daemon answers."""
+        """Its exit status, and the commands that it ran, without the checks whether a daemon answers."""
         done = subprocess.run(["sh", os.path.join(self.dir, "vmkeep-shutdown")], timeout=PATIENCE, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         with open(os.path.join(self.dir, "said")) as f:
@@ -82,7 +82,7 @@ def test_daemon_does_it(stage, code):
 @pytest.mark.parametrize("how", ["hangs", "deaf", "10"])
 @pytest.mark.parametrize("code", [0, 1])
 def test_client_that_hangs_is_ended(stage, how, code):
-    """124, 137, or a daemon that died meanwhile: done without it, and that counts."""
+    """With 124, 137, or a daemon that died in the meantime, vmkeepd does it instead, and its result counts."""
     stage.rule("vmkeep-shutdown-all", how)
     stage.rule("vmkeepd-shutdown-all", str(code))
     got, said = stage.run()
@@ -107,7 +107,7 @@ def test_daemon_that_hangs_is_killed(stage, how):
 
 
 def test_daemon_that_answers_again_is_not_killed(stage):
-    """Another one has just started: it is asked."""
+    """Another one has just started: it gets the request."""
     stage.rule("vmkeep-version", "10 0")
     stage.rule("vmkeepd-shutdown-all", "3")
     holder = subprocess.Popen(["sleep", "1000"])
@@ -123,7 +123,7 @@ def test_daemon_that_answers_again_is_not_killed(stage):
 
 @pytest.mark.parametrize("how, code", [("hangs", 124), ("deaf", 137)])
 def test_nothing_hangs_for_ever(stage, how, code):
-    """Three times, and the host goes down all the same."""
+    """After three tries the host shuts down all the same."""
     stage.rule("vmkeep-version", "10")
     stage.rule("vmkeepd-shutdown-all", how)
     got, said = stage.run()

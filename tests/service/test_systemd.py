@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The installed service under a real systemd, in namespaces of its own: guests outlive the daemon."""
+"""The installed service under a real systemd, in separate namespaces: guests outlive the daemon."""
 import os
 import re
 import shutil
@@ -52,7 +52,8 @@ def test_guests_outlive_the_daemon(host):
 
 
 def test_each_guest_has_a_scope(host):
-    """Not the service's: whatever happens to that, the scope and its limits stay; and it goes with the guest."""
+    """Outside the service: whatever happens to that, the scope and its limits stay, and the scope ends with the
+    guest."""
     host.write("/etc/vmkeep/guest1.vm.d/limits.conf",
                "[Limits]\nCPUQuota=50%\nCPUWeight=200\nTasksMax=99\nMemoryMax=200M\n")
     guest = up(host)
@@ -71,7 +72,7 @@ def test_each_guest_has_a_scope(host):
     journal = host.ok("journalctl", "-u", "vmkeepd", "--no-pager")
     assert "left-over process" not in journal and "Unit process" not in journal
 
-    # killed and started at once: the old scope does not stand in the way
+    # killed and started again at once: the old scope is not in the way
     for _ in range(5):
         host.ok("vmkeep", "kill", "guest1")
         host.ok("vmkeep", "start", "guest1")
@@ -100,7 +101,7 @@ def test_status_and_watchdog(host):
     wait_until("it answers", lambda: host.run("vmkeep", "version").returncode == 0)
     daemon = host.main_pid()
     assert (host.info("guest1")["state"], host.info("guest1")["pid"]) == ("running", guest)
-    # one that is well stays: two and a half times the patience
+    # a healthy daemon keeps running: two and a half times the watchdog's time
     since = time.monotonic()
     wait_until("it was pinged", lambda: time.monotonic() - since > 5)
     assert host.main_pid() == daemon
@@ -117,7 +118,7 @@ def test_socket_activation(host):
 def test_guests_start_with_the_host_and_go_with_it(host):
     host.write("/etc/vmkeep/guest1.vm.d/enable.conf", "[VM]\nEnable=yes\n")
     host.ok("systemctl", "stop", "vmkeepd")
-    host.ok("rm", "/run/vmkeep/boot")  # what a boot does
+    host.ok("rm", "/run/vmkeep/boot")  # as after a boot
     host.ok("systemctl", "start", "vmkeepd", "vmkeep-guests")
     wait_until("the guest is up", lambda: "up" in host.ok("vmkeep", "log", "guest1"))
     host.ok("systemctl", "restart", "vmkeepd")
@@ -144,7 +145,7 @@ def test_guests_go_down_without_a_daemon(host, daemon):
 
 
 def test_the_host_goes_down(host):
-    """The guest is asked by its button before systemd stops its scope, which would pull the plug."""
+    """The power button is pressed before systemd stops the guest's scope, which would force the guest off."""
     host.ok("systemctl", "start", "vmkeep-guests")
     up(host)
     log = os.open("/proc/%d/root/run/log/journal" % host.pid, os.O_RDONLY)  # outlives the host
@@ -159,7 +160,7 @@ def test_the_host_goes_down(host):
 
 
 def test_sleep(host):
-    """Exactly those that ran go on after it."""
+    """Exactly the guests that were running are resumed."""
     up(host)
     hook = "/lib/systemd/system-sleep/vmkeep"
     host.ok(hook, "pre", "suspend")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The systemd units as systemd reads them, and what `make install` puts where.
+"""The systemd units as systemd reads them, and what `make install` installs where.
 
-Not the units at work: that needs a systemd of their own.
+The units at work need a separate systemd: see test_systemd.py.
 """
 import configparser
 import gzip
@@ -25,7 +25,7 @@ needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="
 
 
 def verify(path):
-    """What systemd has to say: its exit status is 0 also for values that it does not know."""
+    """systemd's messages: its exit status is 0 also for unknown values."""
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", path], capture_output=True, text=True)
     return done.stderr + done.stdout
 
@@ -48,7 +48,7 @@ def settings(path):
 @needs_systemd
 @pytest.mark.parametrize("unit", UNITS, ids=os.path.basename)
 def test_systemd_has_no_complaint(unit, tmp_path):
-    copies = {name: with_program(name, str(tmp_path)) for name in UNITS}  # a socket looks for its service
+    copies = {name: with_program(name, str(tmp_path)) for name in UNITS}  # a socket unit looks for its service
     assert verify(copies[unit]) == ""
 
 
@@ -62,7 +62,7 @@ def test_complaints_would_be_seen(tmp_path):
 
 
 def test_a_restart_spares_guests():
-    """What makes it so; each of these was tried with systemd 252."""
+    """The settings that ensure this, each of them tried with systemd 252."""
     service = settings(UNIT)["Service"]
     assert service["Type"] == "notify"
     assert service["KillMode"] == "process"
@@ -73,7 +73,7 @@ def test_a_restart_spares_guests():
 
 
 def test_the_guests_unit_is_not_bound_to_the_daemon():
-    """Requires= and its like would stop guests with each restart of the daemon."""
+    """Requires= and the like would stop guests whenever the daemon is restarted."""
     unit = settings(UNITS[1])["Unit"]
     assert not {"Requires", "BindsTo", "PartOf"} & set(unit)
     assert "vmkeepd.service" in unit["After"]
@@ -88,7 +88,7 @@ def test_scripts_are_shell(script):
 def make(tmp_path):
     def run(*words):
         command = ["make", "--no-print-directory", "-C", ROOT, "B=" + BUILD, "DESTDIR=%s" % tmp_path, *words]
-        # whatever called this test was a make, too
+        # this test too was called by a make
         env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
         done = subprocess.run(command, capture_output=True, text=True, env=env)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the unit takes from the daemon and all that it starts, and that none of them misses it."""
+"""What the unit takes away from the daemon and everything that it starts, and that none of them needs it."""
 import os
 import re
 import shutil
@@ -55,7 +55,8 @@ def of(host, pid, name):
 
 
 def test_a_guest_notices_nothing(host):
-    """Start, network, console, display, snapshot, restart and reexec of the daemon, with all its walls."""
+    """Start, network, console, display, snapshot, restart and reexec of the daemon work inside all of the unit's
+    walls."""
     host.ok("qemu-img", "convert", "-O", "qcow2", "/var/lib/vmkeep/images/guest2.raw", "/var/lib/vmkeep/images/guest2.qcow2")
     host.ok("sed", "-i", "s/guest2.raw/guest2.qcow2/", "/etc/vmkeep/guest2.vm")
     guest = up(host, "guest2")
@@ -88,7 +89,7 @@ def test_a_guest_notices_nothing(host):
 def test_the_daemon_its_helpers_and_hooks(host):
     guest = up(host, "guest2")
     daemon = host.main_pid()
-    spared = host.run("sh", "-c", "echo -500 >/proc/self/oom_score_adj").returncode == 0  # this root may have less than root
+    spared = host.run("sh", "-c", "echo -500 >/proc/self/oom_score_adj").returncode == 0  # root may be restricted here
     assert of(host, daemon, "oom_score_adj") == ("-500\n" if spared else "0\n")
     assert host.ok("systemctl", "show", "-p", "OOMScoreAdjust", "--value", "vmkeepd") == "-500\n"
     bounding = int(status(of(host, daemon, "status"), "CapBnd"), 16)

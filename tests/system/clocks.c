@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/system/clocks.c - loaded before all other libraries: clocks that are set under vmkeepd
+ * tests/system/clocks.c - a preloaded library that changes vmkeepd's clocks
  *
- * CLOCKS names a file with a struct clocks that the test shares. What is added to the wall clock is as if
- * somebody had set it; to the boot-time clock, as if the host had slept. A step may also be left for
- * the n-th time from now that a file takes another's place, as a run record does at each change of state.
+ * CLOCKS names a file with a struct clocks, shared with the test. What it adds to the wall clock looks as if somebody
+ * had set the clock; what it adds to the boot-time clock, as if the host had slept. A step may also be delayed until
+ * the n-th rename from now, as of a run record at each change of state.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -21,14 +21,14 @@
 #include <unistd.h>
 
 struct clocks {
-	int64_t wall, boot; /* seconds that are added */
-	int64_t left;	    /* renames until those below are added too; 0: none is coming */
+	int64_t wall, boot; /* seconds to add */
+	int64_t left;	    /* renames until the following are added too; 0: none pending */
 	int64_t wall_then, boot_then;
 };
 
 static volatile struct clocks *clocks;
 static pid_t owner;
-static char *library; /* as LD_PRELOAD names it */
+static char *library; /* the name in LD_PRELOAD */
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -38,7 +38,7 @@ __attribute__((constructor)) static void begin(void)
 	if (strcmp(program_invocation_short_name, "vmkeepd") != 0)
 		return;
 	library = strdup(getenv("LD_PRELOAD"));
-	unsetenv("LD_PRELOAD"); /* not for its children */
+	unsetenv("LD_PRELOAD"); /* children are not affected */
 	fd = open(getenv("CLOCKS"), O_RDWR | O_CLOEXEC);
 	at = mmap(NULL, sizeof *clocks, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);
@@ -103,7 +103,7 @@ int renameat(int a, const char *from, int b, const char *to)
 	return real(a, from, b, to);
 }
 
-/* Only a daemon that is replaced calls this: a clock does not jump back for its successor. */
+/* Only a daemon that is replaced calls this: the clock does not jump back for its successor. */
 int execv(const char *path, char *const argv[])
 {
 	int (*real)(const char *, char *const[]) =

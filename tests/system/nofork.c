@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/system/nofork.c - loaded before all other libraries: while the file NOFORK is there, vmkeepd
- * cannot fork
+ * tests/system/nofork.c - a preloaded library: vmkeepd cannot fork while the file NOFORK exists
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

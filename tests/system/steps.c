@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tests/system/steps.c - loaded before all other libraries: one of the programs ends at its n-th step
+ * tests/system/steps.c - a preloaded library that sends a signal to a program at its n-th step
  *
- * A step is a call that changes something outside: files, sockets, mounts, processes. STEPS names a
- * file with two ints that the test shares: so many steps until the end, counted down, 0: none is coming;
- * and whose end that is, 0: its own. Where there is no such file, STEPS_N is the number of steps.
- * STEPS_OF is the program's name, STEPS_SIGNAL the number of the signal it then gets.
+ * A step is a call that changes something outside: files, sockets, mounts, processes. STEPS names a file with two ints,
+ * shared with the test: the steps that are left, counted down, 0: none armed; and the pid that gets the signal, 0: the
+ * program itself. Without that file, STEPS_N is the number of steps. STEPS_OF is the program's name, STEPS_SIGNAL the
+ * number of the signal.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -38,7 +38,7 @@ __attribute__((constructor)) static void begin(void)
 
 	if (!program || strcmp(program_invocation_short_name, program) != 0)
 		return;
-	unsetenv("LD_PRELOAD"); /* not for its children */
+	unsetenv("LD_PRELOAD"); /* children are not affected */
 	how = number ? atoi(number) : SIGKILL;
 	if (count) {
 		own[0] = atoi(count);
@@ -63,7 +63,7 @@ static void step(void)
 	}
 	kill(owner, how);
 	if (how == SIGKILL)
-		_exit(1); /* where a filter refuses kill() */
+		_exit(1); /* if a filter refuses kill() */
 }
 
 #define STEP(type, name, parameters, arguments)                                       \
@@ -142,7 +142,7 @@ int ioctl(int fd, unsigned long request, ...)
 	return real(fd, request, argument);
 }
 
-/* Only where it makes or empties a file. */
+/* Only if it creates or truncates a file. */
 #define OPEN(name, parameters, arguments)                                              \
 	int name parameters                                                            \
 	{                                                                              \
