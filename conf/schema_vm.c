@@ -162,23 +162,23 @@ static const struct conf_key disk_keys[] = {
 		  "root may name a path outside of it. Default: NAME-ID.qcow2 if Size= is "
 		  "given." },
 	{ .name = "Base",         LIST(PATH, conf_disk, base),
-	  .help = "The images that a qcow2 image is based on, from the top down, all of them. "
-		  "What the image's own header names is compared with them, but not followed." },
+	  .help = "All images that a qcow2 image is based on, from the top down. The names in the "
+		  "headers of images are compared with these, but not followed." },
 	{ .name = "Size",         SIZE(conf_disk, size), .min = 512, .max = 64 * TIB, .step = 512,
 	  .apply = CONF_APPLY_ONCE,
-	  .help = "Creates the image at the first vmkeep start if it is not there, in the image "
-		  "directory only; with Base= on that base." },
+	  .help = "Creates the image at the first vmkeep start if it does not exist, in the image "
+		  "directory only; with Base=, on that base." },
 	{ .name = "Format",       ENUM(conf_format, conf_disk, format, format_names),
 	  .preset = "auto",
-	  .help = "auto goes by the name: .qcow2 is qcow2; .raw, .img, .iso and /dev/... are "
-		  "raw. The content does not count, because the guest can write it." },
+	  .help = "auto follows the name: .qcow2 is qcow2; .raw, .img, .iso and /dev/... are "
+		  "raw. The content is ignored, because the guest can write it." },
 	{ .name = "Bus",          ENUM(conf_bus, conf_disk, bus, bus_names), .preset = "auto",
 	  .help = "The bus that the guest sees; auto is virtio. sata needs a q35 machine, ide "
 		  "a pc machine." },
 	{ .name = "Cache",        ENUM(conf_cache, conf_disk, cache, cache_names), .preset = "auto",
-	  .help = "QEMU's cache mode; auto is none. none and directsync need direct I/O: not every "
-		  "file system has it, and a raw image must be a multiple of its blocks. unsafe "
-		  "loses data when the host fails." },
+	  .help = "QEMU's cache mode; auto is none. none and directsync need direct I/O, which not "
+		  "every file system supports, and for which the size of a raw image must be a "
+		  "multiple of the block size. unsafe loses data if the host fails." },
 	{ .name = "AIO",          ENUM(conf_aio, conf_disk, aio, aio_names), .preset = "auto",
 	  .help = "QEMU's I/O method; auto is native if the cache mode allows it, otherwise "
 		  "threads." },
@@ -196,7 +196,7 @@ static const struct conf_key disk_keys[] = {
 	{ .name = "ReadOnly",     BOOL(conf_disk, read_only), .preset = "no",
 	  .help = "Whether the disk is read-only." },
 	{ .name = "IOThread",     BOOL(conf_disk, iothread), .preset = "no",
-	  .help = "Whether the disk has an I/O thread of its own in QEMU." },
+	  .help = "Whether the disk has its own I/O thread in QEMU." },
 	{ .name = "Serial",       STRING(WORD, conf_disk, serial), .check = conf_word_serial,
 	  .what = "a serial number of at most 20 letters, digits, '.', '_' and '-'",
 	  .help = "Serial number that the guest reads. Default: the id." },
@@ -403,10 +403,11 @@ static const struct conf_key hooks_keys[] = {
 	{ .name = "Failed", STRING(PATH, conf_vm, hook_failed), .root = true,
 	  .check = conf_word_absolute, .what = "an absolute path", .apply = CONF_APPLY_LIVE,
 	  .help = "A program that is run as root when the VM crashed and restarts "
-		  "(crash-restart), is given up (failed), is paused because of a full or "
-		  "broken disk (io-error), stops answering (unresponsive), or was not started "
-		  "at boot (not-started). Its arguments are the VM's name, that word and the "
-		  "reason; it gets the same as JSON on standard input, and has 30 seconds." },
+		  "(crash-restart), enters the state failed (failed), is paused because of a "
+		  "full or broken disk (io-error), stops responding (unresponsive), or was not "
+		  "started at boot (not-started). Its arguments are the VM's name, that word and "
+		  "the reason; standard input is a JSON object, see vmkeepd(8). It is killed "
+		  "after 30 seconds." },
 };
 
 static const struct conf_key qemu_keys[] = {

@@ -11,9 +11,9 @@
 #define DRY_RUN(text) { "dry-run", API_BOOL, false, "--dry-run", text }
 #define SNAPSHOT { "snapshot", API_NAME, true, "SNAPSHOT", "name of the snapshot" }
 /* of an existing one, which another program may have made */
-#define OLD_SNAPSHOT { "snapshot", API_STRING, true, "SNAPSHOT", "name of the snapshot, as it is listed" }
+#define OLD_SNAPSHOT { "snapshot", API_STRING, true, "SNAPSHOT", "name of the snapshot, as listed" }
 #define SNAPSHOT_ID { "id", API_STRING, false, "--id ID", \
-	"which one, if a disk has several of that name: snapshot list tells the ids" }
+	"which one, if a disk has several of that name; snapshot list shows the ids" }
 
 const struct api_verb api_verbs[] = {
 	{ "vm-start", "start", API_ROLE_OWNER, API_VMS, API_JOB,
@@ -76,10 +76,10 @@ const struct api_verb api_verbs[] = {
 
 	{ "vm-forget", "forget", API_ROLE_ROOT, API_VM, API_NAME_ONLY | API_HARMS,
 	  .result = "the disk images that it had", .returns = { .members = api_forget },
-	  .help = "remove what is kept of a VM whose file is gone",
+	  .help = "remove the saved state of a VM whose file is gone",
 	  .text = "A VM whose file is gone keeps its UUID, user id, MAC and IP addresses and "
 		"history, because the file may come back; check names such VMs. This removes "
-		"all of that; disk images and logs stay. Refused while its file, its drop-ins "
+		"all of it; disk images and logs are kept. Refused while its file, its drop-ins "
 		"or one of its processes exists." },
 	{ "vm-reset-failed", "reset-failed", API_ROLE_OWNER, API_VMS, API_HARMS,
 	  .result = "state: the current state; changed: false if there was nothing to forget",
@@ -99,13 +99,13 @@ const struct api_verb api_verbs[] = {
 	  .returns = { .columns = api_vm_row },
 	  .other = { .with = "problems", .columns = api_trouble_row },
 	  .help = "list VMs with state, memory and address",
-	  .text = "Owners who lack the role see their own VMs only. --problems prints what needs "
-		"attention, one line each: VMs that are down although they should run, failed, "
-		"hostile or paused by an error, files with errors, and a state directory that cannot "
-		"be written (critical); what is degraded "
-		"(warning). What somebody asked for is no problem. It exits like a Nagios check: 0 "
-		"no problems, 1 warnings, 2 critical, 3 unknown, for instance if the daemon does "
-		"not run. reset-failed ends the report of a VM that is down and may stay down." },
+	  .text = "Owners without the role see only their own VMs. --problems prints a line for each "
+		"problem: VMs that are down although they should run, failed, hostile or paused by an "
+		"error, files with errors, and a state directory that cannot be written are critical; "
+		"anything degraded is a warning. A state that a user requested is not a problem. The "
+		"exit status is that of a Nagios check: 0 no problems, 1 warnings, 2 critical, 3 "
+		"unknown, for instance if the daemon does not run. To end the report of a VM that may "
+		"stay down, use reset-failed." },
 	{ "vm-info", "info", API_ROLE_VIEW, API_VMS, 0,
 	  { "status", "state", "dominfo", "domstate" },
 	  .arg = {
@@ -179,19 +179,19 @@ const struct api_verb api_verbs[] = {
 	  },
 	  .result = "one row per problem", .returns = { .columns = api_check_row },
 	  .help = "report everything that would keep VMs from starting, and the fix",
-	  .text = "Changes and starts nothing: files are read into copies. Beyond what the files "
-		"say: images and their backing files as the VM's uid sees them, by the first part "
-		"of a path that fails; locks and who holds them; set-uid bits, access lists and "
-		"attributes on images; room for images that still grow; memory, KVM, the machine "
-		"type, networks, bridges, VNC ports; and what two VM files claim both. The FILE "
-		"of a VM in the configuration directory, or one of its drop-ins, stands for that VM; any "
-		"other, or without a daemon, is only read, by the client, with the rights of its user, "
-		"and a note says so. Ends with 2 when a row is "
-		"an error; warnings alone end with 0." },
+	  .text = "Changes and starts nothing: files are read into copies. Besides the files it "
+		"checks images and their backing files as the VM's uid sees them, and names the "
+		"component of a path that fails; locks and their holders; set-uid bits, access lists "
+		"and attributes of images; space for images that can still grow; memory, KVM, the "
+		"machine type, networks, bridges, VNC ports; and values that two VM files claim. The "
+		"FILE of a VM in the configuration directory, or one of its drop-ins, stands for that "
+		"VM; any other FILE, or any FILE without a daemon, is only parsed, by the client, with "
+		"the rights of its user, and a note says so. Exits with 2 if a row is an error, and "
+		"with 0 if there are only warnings." },
 	{ "vm-cat", "cat", API_ROLE_VIEW, API_VM, 0, { "dumpxml" },
 	  .arg = {
 		{ "effective", API_BOOL, false, "--effective",
-		  "what comes out of all files, defaults and what is kept of the VM, every key" },
+		  "every key, with the value from all files, the defaults and the VM's identity" },
 	  },
 	  .result = "the configuration, in the format of the files",
 	  .returns = { .members = api_plain },
@@ -199,14 +199,14 @@ const struct api_verb api_verbs[] = {
 	{ "vm-diff", "diff", API_ROLE_VIEW, API_VMS, 0,
 	  .result = "one row per difference", .returns = { .columns = api_diff_row },
 	  .help = "show where running VMs differ from their files",
-	  .text = "Size= of a disk is compared with its image, also while the VM is stopped. Ends with 12 when there are differences." },
+	  .text = "Size= of a disk is compared with its image, also while the VM is stopped. Exits with 12 if there are differences." },
 	{ "vm-cmdline", "cmdline", API_ROLE_VIEW, API_VM, API_PROGRAMS, { "domxml-to-native" },
 	  .result = "a command for the shell", .returns = { .members = api_plain },
 	  .help = "print the QEMU command line of a VM, ready to paste into a shell",
-	  .text = "What is pasted runs beside vmkeep, without its jail: the first serial port and QEMU's "
+	  .text = "The pasted command runs without vmkeep and its jail: the first serial port and QEMU's "
 		  "monitor are on the terminal, NICs on a user-mode network; comments at the top list "
-		  "the differences. It uses the real disks, which QEMU locks: while the VM runs, it "
-		  "is refused, and the VM is not affected." },
+		  "the differences. It uses the real disks, which QEMU locks: while the VM runs, QEMU "
+		  "refuses it, and the VM is not affected." },
 
 	{ "vm-set-memory", "set-memory", API_ROLE_OWNER, API_VM, API_JOB | API_NEEDS_GUEST,
 	  { "setmem" },
@@ -272,7 +272,7 @@ const struct api_verb api_verbs[] = {
 	  .help = "run a program in a guest, and print what it wrote",
 	  .text = "It runs as the agent's user, usually root, without a shell and without "
 		"input. Its output is printed when it has ended; if its exit status is not 0, "
-		"the command ends with 1 and says so. Output is limited to about 2 MiB." },
+		"the command exits with 1 and says so. Output is limited to about 2 MiB." },
 	{ "guest-fs", "guest fs", API_ROLE_VIEW, API_VM, API_NEEDS_GUEST, { "domfsinfo" },
 	  .result = "one row per mounted file system", .returns = { .columns = api_fs_row },
 	  .help = "list the file systems that a guest has mounted" },
@@ -283,7 +283,7 @@ const struct api_verb api_verbs[] = {
 	  .help = "make a guest discard unused space of its file systems" },
 	{ "guest-freeze", "guest freeze", API_ROLE_OWNER, API_VM, API_NEEDS_GUEST | API_HARMS,
 	  { "domfsfreeze" },
-	  .arg = { TIMEOUT("it is thawed after that in any case, 10 seconds by default") },
+	  .arg = { TIMEOUT("when it is thawed in any case, 10 seconds by default") },
 	  .result = "how many were frozen, and for how long", .returns = { .members = api_freeze },
 	  .help = "make a guest's disks consistent and block its writes for a short time",
 	  .text = "The guest is thawed by guest thaw, when the time is over, or by the next "
@@ -299,7 +299,7 @@ const struct api_verb api_verbs[] = {
 	{ "guest-passwd", "guest passwd", API_ROLE_OWNER, API_VM, API_NEEDS_GUEST | API_HARMS,
 	  { "set-user-password" },
 	  .arg = {
-		{ "user", API_STRING, true, "USER", "whose" },
+		{ "user", API_STRING, true, "USER", "a user of the guest" },
 		{ "crypted", API_BOOL, false, "--crypted, --encrypted",
 		  "the given password is already hashed" },
 		{ "password", API_STRING, false, NULL, "the new password; required" },
@@ -323,7 +323,7 @@ const struct api_verb api_verbs[] = {
 	  { "jobs cancel", "domjobabort" },
 	  .arg = { { "job", API_INT, true, "JOB", "its number, as shown by jobs" } },
 	  .result = "an empty object", .returns = { .members = api_nothing },
-	  .help = "cancel a job; what it had begun is undone" },
+	  .help = "cancel a job, and undo what it has done so far" },
 	{ "vm-qmp", "qmp", API_ROLE_ROOT, API_VM, API_NEEDS_GUEST, { "qemu-monitor-command" },
 	  .arg = {
 		{ "command", API_JSON, true, "JSON", "as in {\"execute\": \"query-status\"}" },
@@ -366,7 +366,7 @@ const struct api_verb api_verbs[] = {
 		"space, clocks, and interference with our networks by other programs: firewalls "
 		"that would drop guests' packets, holders of ports 53 and 67, a libvirt "
 		"network. KVM is tested by booting 512 bytes, which takes a few seconds if it "
-		"does not work. Ends with 1 if a check fails." },
+		"does not work. Exits with 1 if a check fails." },
 	{ "vms-shutdown", "shutdown-all", API_ROLE_OPERATOR, API_NO_TARGET, API_JOB | API_HARMS,
 	  .arg = {
 		TIMEOUT("for all VMs together, instead of [Shutdown] TimeoutSec= in "
@@ -384,7 +384,7 @@ const struct api_verb api_verbs[] = {
 		"others at once. A VM that is not down after its TimeoutStopSec=, or its share "
 		"of the remaining time, is killed and named. The share is the whole "
 		"TimeoutStopSec= if that and those of the VMs that wait for it fit; check warns "
-		"if they do not. VMs whose start at boot is still pending are not started. Ends "
+		"if they do not. VMs whose start at boot is still pending are not started. Exits "
 		"with 8 if a guest had to be killed." },
 	{ "reload", "reload", API_ROLE_OPERATOR, API_NO_TARGET, 0, { "daemon-reload" },
 	  .arg = { DRY_RUN("read the files without applying them, and only show what would "
@@ -396,14 +396,14 @@ const struct api_verb api_verbs[] = {
 		.rows = "changes" },
 	  .help = "read all configuration files again; running guests are not touched",
 	  .text = "A file that no longer parses keeps its previous meaning until it is fixed. "
-		"Bridges and firewall rules of networks that somebody removed are restored. The "
-		"file of a VM or network is read again before each answer about it anyway; this "
-		"reads all files, and /etc/group. The dry run compares running VMs with their "
+		"Deleted bridges and firewall rules of networks are restored. The file of a VM or "
+		"network is read again before each answer about it anyway; this reads all files, "
+		"and /etc/group. The dry run compares running VMs with their "
 		"configuration at start, as diff does." },
 	{ "reexec", "reexec", API_ROLE_ROOT, API_NO_TARGET, 0, { "daemon-reexec" },
 	  .arg = { TIMEOUT("how long to wait for running jobs, 30 seconds by default") },
 	  .result = "the successor", .returns = { .members = api_reexec },
-	  .help = "replace the daemon by the installed program; guests do not notice",
+	  .help = "replace the daemon with the installed program; guests are not affected",
 	  .text = "For upgrades. Waits for running jobs first, and refuses a program that does "
 		"not run. Connected clients are disconnected after their replies; new ones wait "
 		"until the new daemon answers." },
