@@ -1,47 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Text to structs, driven by the tables. One parse: presets and [Defaults] of the unnamed
- * sections; each source in turn, later ones override; implicit values that every VM has; checks.
- */
-#include "conf/conf.h"
+#include "conf/parse.h"
 
 #include <strings.h>
 
-#include "conf/check.h"
 #include "conf/default.h"
 #include "conf/foreign.h"
 #include "conf/known.h"
 #include "conf/reader.h"
 #include "conf/renamed.h"
-#include "conf/value.h"
-
-enum { SECTIONS_MAX = 256 }; /* in one source */
-
-struct seen {
-	const char *header;
-	unsigned line;
-};
-
-struct parse {
-	const struct conf_schema *schema;
-	void *root;
-	struct arena *arena; /* of the root */
-	struct conf_specifiers spec;
-	const struct conf_daemon *defaults; /* or NULL */
-	const char *newer;		    /* or NULL */
-	struct conf_problems *problems;
-	struct conf_marks marks;
-	struct arena scratch;
-
-	struct seen seen[SECTIONS_MAX]; /* in this source */
-	size_t n_seen;
-
-	/* The current position. header NULL: skip keys; section NULL too: keep them. */
-	const char *header; /* "[Disk root]" */
-	const struct conf_section *section;
-	const char *id;
-	void *object;
-};
 
 static struct arena *parse_root_arena(void *root)
 {
@@ -54,13 +20,13 @@ static bool parse_is_ignored(const char *name)
 	return strncmp(name, "X-", 2) == 0;
 }
 
-static struct conf_list *parse_ignored(struct parse *p)
+static struct conf_list *parse_ignored(struct conf_parse *p)
 {
 	return (struct conf_list *)(void *)((char *)p->root + p->schema->ignored);
 }
 
 /* Key=value in the current section, from a source or from [Defaults]. */
-static void parse_assign(struct parse *p, const struct conf_key *k, const char *value,
+static void parse_assign(struct conf_parse *p, const struct conf_key *k, const char *value,
 	const struct conf_place *place, bool by_default)
 {
 	const struct conf_mark mark = { p->section, p->id, k, *place, by_default };
@@ -91,7 +57,7 @@ static void parse_assign(struct parse *p, const struct conf_key *k, const char *
 }
 
 /* Presets and [Defaults] for the current section. */
-static void parse_begin_object(struct parse *p)
+static void parse_begin_object(struct conf_parse *p)
 {
 	const struct conf_section *s = p->section;
 
@@ -110,7 +76,7 @@ static void parse_begin_object(struct parse *p)
 }
 
 /* Inserts one element before those of later sections that share the array. */
-static void *parse_insert(struct parse *p, const struct conf_section *s)
+static void *parse_insert(struct conf_parse *p, const struct conf_section *s)
 {
 	size_t n, at;
 	char *array = conf_elements(s, p->root, &n);
@@ -127,7 +93,7 @@ static void *parse_insert(struct parse *p, const struct conf_section *s)
 	return array + at * s->size;
 }
 
-static void parse_add_element(struct parse *p, const struct conf_section *s, const char *id,
+void conf_parse_add(struct conf_parse *p, const struct conf_section *s, const char *id,
 	const struct conf_place *place)
 {
 	struct conf_element *e = parse_insert(p, s);
@@ -143,7 +109,7 @@ static void parse_add_element(struct parse *p, const struct conf_section *s, con
 }
 
 /* Enters the element with this id, creating it if possible. */
-static void parse_enter_element(struct parse *p, const struct conf_section *s, const char *id,
+static void parse_enter_element(struct conf_parse *p, const struct conf_section *s, const char *id,
 	const struct conf_place *place)
 {
 	size_t n;
@@ -175,11 +141,11 @@ static void parse_enter_element(struct parse *p, const struct conf_section *s, c
 		conf_problem(p->problems, place, p->header, "at most %zu are possible", s->max);
 		return;
 	}
-	parse_add_element(p, s, id, place);
+	conf_parse_add(p, s, id, place);
 }
 
 /* True if the header is new in this source. */
-static bool parse_note_header(struct parse *p, const struct conf_place *place)
+static bool parse_note_header(struct conf_parse *p, const struct conf_place *place)
 {
 	for (size_t i = 0; i < p->n_seen; i++)
 		if (strcmp(p->seen[i].header, p->header) == 0) {
@@ -187,16 +153,17 @@ static bool parse_note_header(struct parse *p, const struct conf_place *place)
 				"this section already began on line %u", p->seen[i].line);
 			return false;
 		}
-	if (p->n_seen == SECTIONS_MAX) {
-		conf_problem(p->problems, place, p->header, "more than %d sections", SECTIONS_MAX);
+	if (p->n_seen == CONF_SECTIONS_MAX) {
+		conf_problem(
+			p->problems, place, p->header, "more than %d sections", CONF_SECTIONS_MAX);
 		return false;
 	}
-	p->seen[p->n_seen++] = (struct seen){ p->header, place->line };
+	p->seen[p->n_seen++] = (struct conf_seen){ p->header, place->line };
 	return true;
 }
 
 /* key NULL: the section. False: no newer version that ran here knows it. */
-static bool parse_is_newer(struct parse *p, const struct conf_place *place, const char *what,
+static bool parse_is_newer(struct conf_parse *p, const struct conf_place *place, const char *what,
 	const char *section, const char *key)
 {
 	char version[CONF_VERSION_MAX];
@@ -210,7 +177,8 @@ static bool parse_is_newer(struct parse *p, const struct conf_place *place, cons
 	return true;
 }
 
-static void parse_unknown_section(struct parse *p, const struct conf_place *place, const char *name)
+static void parse_unknown_section(
+	struct conf_parse *p, const struct conf_place *place, const char *name)
 {
 	_cleanup_(free_ptr) char *header = xasprintf("[%s]", name);
 	const char *nearest = conf_section_nearest(p->schema, name),
@@ -227,7 +195,7 @@ static void parse_unknown_section(struct parse *p, const struct conf_place *plac
 }
 
 static void parse_enter_section(
-	struct parse *p, const char *name, const char *id, const struct conf_place *place)
+	struct conf_parse *p, const char *name, const char *id, const struct conf_place *place)
 {
 	const struct conf_section *s = conf_section_find(p->schema, name);
 
@@ -247,7 +215,7 @@ static void parse_enter_section(
 
 static void parse_on_section(void *data, const struct conf_place *place, const char *header)
 {
-	struct parse *p = data;
+	struct conf_parse *p = data;
 	const char *id;
 	char *name;
 
@@ -273,7 +241,7 @@ static void parse_on_section(void *data, const struct conf_place *place, const c
 
 /* False: it is not such a key. */
 static bool parse_old_key(
-	struct parse *p, const struct conf_place *place, const char *key, const char *value)
+	struct conf_parse *p, const struct conf_place *place, const char *key, const char *value)
 {
 	const struct conf_section *s = p->section, *to = s;
 	const struct conf_renamed *r = conf_renamed_find(s->name, key);
@@ -295,7 +263,7 @@ static bool parse_old_key(
 	return true;
 }
 
-static void parse_unknown_key(struct parse *p, const struct conf_place *place, const char *key)
+static void parse_unknown_key(struct conf_parse *p, const struct conf_place *place, const char *key)
 {
 	const struct conf_section *home = conf_key_home(p->schema, key);
 	const char *nearest = conf_key_nearest(p->section, key), *way = conf_foreign_way(key);
@@ -316,7 +284,7 @@ static void parse_unknown_key(struct parse *p, const struct conf_place *place, c
 }
 
 static void parse_keep(
-	struct parse *p, const struct conf_place *place, const char *key, const char *value)
+	struct conf_parse *p, const struct conf_place *place, const char *key, const char *value)
 {
 	const char *item = arena_printf(
 		&p->scratch, "%.*s.%s=%s", (int)strlen(p->header) - 2, p->header + 1, key, value);
@@ -330,7 +298,7 @@ static void parse_keep(
 static void parse_on_key(
 	void *data, const struct conf_place *place, const char *key, const char *value)
 {
-	struct parse *p = data;
+	struct conf_parse *p = data;
 	const struct conf_key *k;
 
 	if (!p->header)
@@ -350,10 +318,10 @@ static void parse_on_key(
 		parse_unknown_key(p, place, key);
 }
 
-static void parse_init(struct parse *p, const struct conf_schema *schema, void *root,
+void conf_parse_init(struct conf_parse *p, const struct conf_schema *schema, void *root,
 	const struct conf_specifiers *spec, struct conf_problems *problems)
 {
-	*p = (struct parse){
+	*p = (struct conf_parse){
 		.schema = schema,
 		.root = root,
 		.arena = parse_root_arena(root),
@@ -362,15 +330,13 @@ static void parse_init(struct parse *p, const struct conf_schema *schema, void *
 	};
 }
 
-static void parse_release(struct parse *p)
+void conf_parse_release(struct conf_parse *p)
 {
 	conf_marks_release(&p->marks);
 	arena_release(&p->scratch);
 }
 
-/* Reads all sources; the file names they refer to live as long as the root. Returns the place of
- * the first. */
-static struct conf_place parse_run(struct parse *p, const struct conf_source *src, size_t n)
+struct conf_place conf_parse_run(struct conf_parse *p, const struct conf_source *src, size_t n)
 {
 	static const struct conf_reader_calls calls = { parse_on_section, parse_on_key };
 	struct conf_place first = { 0 };
@@ -395,7 +361,8 @@ static struct conf_place parse_run(struct parse *p, const struct conf_source *sr
 }
 
 /* False for values from [Defaults], which yield to the VM's own files. */
-static bool parse_is_written(struct parse *p, const char *section, const char *id, const char *key)
+static bool parse_is_written(
+	struct conf_parse *p, const char *section, const char *id, const char *key)
 {
 	const struct conf_mark *m = conf_mark_find(&p->marks, section, id, key);
 
@@ -403,7 +370,7 @@ static bool parse_is_written(struct parse *p, const char *section, const char *i
 }
 
 /* Adds what every VM has even if it is not configured. */
-static void parse_complete(struct parse *p, struct conf_vm *c)
+static void parse_complete(struct conf_parse *p, struct conf_vm *c)
 {
 	static const struct conf_place nobody = { 0 };
 
@@ -418,7 +385,7 @@ static void parse_complete(struct parse *p, struct conf_vm *c)
 		}
 	}
 	if (!c->nics && c->networks == CONF_NETWORKS_DEFAULT)
-		parse_add_element(p, conf_section_find(p->schema, "NIC"), "lan", &nobody);
+		conf_parse_add(p, conf_section_find(p->schema, "NIC"), "lan", &nobody);
 	for (size_t i = 0; i < c->nics; i++) {
 		struct conf_nic *nic = &c->nic[i];
 
@@ -428,7 +395,7 @@ static void parse_complete(struct parse *p, struct conf_vm *c)
 			nic->bridge = NULL;
 	}
 	if (!c->serials)
-		parse_add_element(p, conf_section_find(p->schema, "Serial"), "console", &nobody);
+		conf_parse_add(p, conf_section_find(p->schema, "Serial"), "console", &nobody);
 }
 
 void conf_vm_parse(struct conf_vm *out, const char *name, const struct conf_source *src, size_t n,
@@ -436,44 +403,44 @@ void conf_vm_parse(struct conf_vm *out, const char *name, const struct conf_sour
 {
 	const struct conf_specifiers spec = { name, ctx->uuid, ctx->state_dir };
 	size_t before = problems->count;
-	struct parse p;
+	struct conf_parse p;
 
-	parse_init(&p, &conf_vm_schema, out, &spec, problems);
+	conf_parse_init(&p, &conf_vm_schema, out, &spec, problems);
 	p.defaults = ctx->defaults;
 	p.newer = ctx->newer;
 	out->name = arena_strdup(&out->arena, name);
-	out->place = parse_run(&p, src, n);
+	out->place = conf_parse_run(&p, src, n);
 	conf_check_name(name, &out->place, problems);
 	parse_complete(&p, out);
 	conf_marks_note(&p.marks, out);
 	conf_vm_check(out, &p.marks, problems->count == before, problems);
-	parse_release(&p);
+	conf_parse_release(&p);
 }
 
 void conf_network_parse(struct conf_network *out, const char *name, const struct conf_source *src,
 	size_t n, struct conf_problems *problems)
 {
 	const struct conf_specifiers spec = { .name = name };
-	struct parse p;
+	struct conf_parse p;
 
-	parse_init(&p, &conf_network_schema, out, &spec, problems);
+	conf_parse_init(&p, &conf_network_schema, out, &spec, problems);
 	out->name = arena_strdup(&out->arena, name);
-	out->place = parse_run(&p, src, n);
+	out->place = conf_parse_run(&p, src, n);
 	conf_check_name(name, &out->place, problems);
 	conf_network_check(out, &p.marks, problems);
-	parse_release(&p);
+	conf_parse_release(&p);
 }
 
 void conf_daemon_parse(struct conf_daemon *out, const struct conf_source *src, size_t n,
 	struct conf_problems *problems)
 {
 	const struct conf_specifiers spec = { 0 };
-	struct parse p;
+	struct conf_parse p;
 
-	parse_init(&p, &conf_daemon_schema, out, &spec, problems);
-	parse_run(&p, src, n);
+	conf_parse_init(&p, &conf_daemon_schema, out, &spec, problems);
+	conf_parse_run(&p, src, n);
 	out->shutdown_place = conf_marks_place(&p.marks, "Shutdown", "TimeoutSec");
-	parse_release(&p);
+	conf_parse_release(&p);
 }
 
 void conf_vm_release(struct conf_vm *c)
