@@ -9,20 +9,15 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "conf/names.h"
 
-/* Sorted names, or the paths of the files that make up one object. */
-struct names {
-	char **name;
-	size_t n, cap;
-};
-
-static void load_names_add(struct names *l, char *name /* stolen */)
+void conf_names_add(struct conf_names *l, char *name /* stolen */)
 {
 	GROW(l->name, l->n, l->cap);
 	l->name[l->n++] = name;
 }
 
-static void load_names_release(struct names *l)
+void conf_names_release(struct conf_names *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		free(l->name[i]);
@@ -43,8 +38,7 @@ static bool load_is_leftover(const char *name)
 	       strstr(name, ".dpkg-");
 }
 
-/* NAME.VM, as another system or a program wrote it. */
-static bool load_is_misspelt(const char *name, const char *suffix)
+bool conf_name_is_misspelt(const char *name, const char *suffix)
 {
 	size_t len = strlen(name), n = strlen(suffix);
 
@@ -56,8 +50,7 @@ static int load_by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The names in the directory with this suffix, sorted; -errno if it cannot be read. */
-static int load_read_names(struct names *l, const char *dir, const char *suffix)
+int conf_names_read(struct conf_names *l, const char *dir, const char *suffix)
 {
 	const struct dirent *entry;
 	DIR *d = opendir(dir);
@@ -66,7 +59,7 @@ static int load_read_names(struct names *l, const char *dir, const char *suffix)
 		return -errno;
 	while (errno = 0, entry = readdir(d))
 		if (!load_is_leftover(entry->d_name) && load_has_suffix(entry->d_name, suffix))
-			load_names_add(l, xstrdup(entry->d_name));
+			conf_names_add(l, xstrdup(entry->d_name));
 	if (l->n)
 		qsort(l->name, l->n, sizeof *l->name, load_by_name);
 	closedir(d);
@@ -110,25 +103,25 @@ static char *load_join(const char *dir, const char *name, const char *suffix, co
 }
 
 /* The file NAME.suffix and, for a VM, its drop-ins. */
-static void load_find_files(struct names *l, const char *dir, const char *name, const char *suffix,
-	struct conf_problems *p)
+static void load_find_files(struct conf_names *l, const char *dir, const char *name,
+	const char *suffix, struct conf_problems *p)
 {
 	_cleanup_(free_ptr) char *dropins = load_join(dir, name, suffix, ".d");
-	struct names found = { 0 };
+	struct conf_names found = { 0 };
 	int r;
 
-	load_names_add(l, load_join(dir, name, suffix, ""));
+	conf_names_add(l, load_join(dir, name, suffix, ""));
 	if (strcmp(suffix, ".vm") != 0)
 		return;
-	r = load_read_names(&found, dropins, ".conf");
+	r = conf_names_read(&found, dropins, ".conf");
 	if (r < 0 && r != -ENOENT)
 		load_complain(p, dropins, strerror(-r));
 	else if (found.n > CONF_DROPINS_MAX)
 		load_complain(p, dropins, "too many drop-ins, at most 64 are possible");
 	else if (found.n && load_is_trusted_dir(dropins, p))
 		for (size_t i = 0; i < found.n; i++)
-			load_names_add(l, xasprintf("%s/%s", dropins, found.name[i]));
-	load_names_release(&found);
+			conf_names_add(l, xasprintf("%s/%s", dropins, found.name[i]));
+	conf_names_release(&found);
 }
 
 /* A link whose target is gone or not mounted is a file that cannot be read, not one that is absent. */
@@ -180,7 +173,7 @@ static enum read_result load_read_file(const char *path, struct buf *b, struct c
 }
 
 struct texts {
-	struct names path, text;
+	struct conf_names path, text;
 	struct conf_source *source; /* of the files that could be read, in order */
 	size_t n;
 	enum read_result main; /* of the first file */
@@ -189,8 +182,8 @@ struct texts {
 static void load_texts_release(struct texts *t)
 {
 	free(t->source);
-	load_names_release(&t->text);
-	load_names_release(&t->path);
+	conf_names_release(&t->text);
+	conf_names_release(&t->path);
 }
 
 static enum read_result load_texts_add(struct texts *t, const char *path, struct conf_problems *p)
@@ -200,7 +193,7 @@ static enum read_result load_texts_add(struct texts *t, const char *path, struct
 	size_t len = b.len;
 
 	if (r == READ_DONE) {
-		load_names_add(&t->text, buf_steal(&b));
+		conf_names_add(&t->text, buf_steal(&b));
 		t->source[t->n] = (struct conf_source){ path, t->text.name[t->n], len };
 		t->n++;
 	}
@@ -301,7 +294,7 @@ static uint64_t load_mix_time(uint64_t hash, const struct timespec *t)
 static uint64_t load_stamp(const char *dir, const char *name, const char *suffix)
 {
 	struct conf_problems unheard = { 0 };
-	struct names l = { 0 };
+	struct conf_names l = { 0 };
 	bool there = false;
 	uint64_t hash = 0;
 	struct stat st;
@@ -318,7 +311,7 @@ static uint64_t load_stamp(const char *dir, const char *name, const char *suffix
 		hash = load_mix_time(load_mix_time(hash, &st.st_mtim), &st.st_ctim);
 	}
 	conf_problems_release(&unheard);
-	load_names_release(&l);
+	conf_names_release(&l);
 	return there ? hash + !hash : 0;
 }
 
@@ -368,7 +361,7 @@ static void load_refuse(struct entry *e, const char *dir, struct conf_problems *
 	_cleanup_(free_ptr) char *path = xasprintf("%s/%s", dir, file);
 
 	e->bad = true;
-	load_complain(p, path, why);
+	conf_problem(p, &(struct conf_place){ .file = path }, NULL, "%s", why);
 }
 
 /* Fills in the names and reports invalid ones. Those sort first, with an empty DNS name. */
@@ -400,14 +393,14 @@ static void load_list(
 {
 	_cleanup_(free_ptr) struct entry *entry = NULL;
 	struct conf_problems unheard = { 0 };
-	struct names l = { 0 };
-	int r = load_read_names(&l, dir, suffix);
+	struct conf_names l = { 0 };
+	int r = conf_names_read(&l, dir, suffix);
 
 	if (!p)
 		p = &unheard;
 	/* of networks as of VMs, so once is enough */
 	if (r < 0 && !(p->n && streq(p->item[p->n - 1].place.file, dir)))
-		load_complain(p, dir, strerror(-r));
+		conf_problem(p, &(struct conf_place){ .file = dir }, NULL, "%s", strerror(-r));
 	entry = xcalloc(l.n, sizeof *entry);
 	for (size_t i = 0; i < l.n; i++)
 		load_entry_fill(&entry[i], l.name[i], strlen(l.name[i]) - strlen(suffix), dir, p);
@@ -425,7 +418,7 @@ static void load_list(
 		if (!entry[i].bad)
 			f(data, entry[i].name);
 	conf_problems_release(&unheard);
-	load_names_release(&l);
+	conf_names_release(&l);
 }
 
 static void load_tell_misspelt(const char *dir, const char *suffix, struct conf_problems *p)
@@ -440,7 +433,7 @@ static void load_tell_misspelt(const char *dir, const char *suffix, struct conf_
 		_cleanup_(free_ptr) char *why =
 			xasprintf("is ignored, for its name does not end in %s", suffix);
 
-		if (load_is_misspelt(name, suffix))
+		if (conf_name_is_misspelt(name, suffix))
 			conf_problem_add(p, &(struct conf_problem){ .place.file = path,
 						    .reason = why,
 						    .hint = "rename it",
