@@ -7,12 +7,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-#include "base/accept.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "supervisor/guest/display_client.h"
 #include "supervisor/guest/display_port.h"
-#include "supervisor/guest/relay.h"
 #include "supervisor/guest/parts.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vms.h"
@@ -26,17 +25,6 @@ enum {
 };
 
 static const char socket_name[] = "vnc.sock";
-
-struct display {
-	struct vm *vm;
-	int fd;
-	struct acceptor acceptor;
-	char *address;
-	bool local;
-	unsigned refs; /* the VM's own, and one per connection on its way to QEMU */
-	unsigned pending, serial;
-	struct relay_peers peers;
-};
 
 struct display_state { /* of a VM that is configured to have a display */
 	struct display *display;
@@ -215,6 +203,24 @@ static void display_on_shortage(struct acceptor *a, int fd)
 	close(fd);
 }
 
+struct display *display_serve(struct vm *vm, int fd, char *address /* stolen */, bool local)
+{
+	struct display *d = xcalloc(1, sizeof *d);
+
+	*d = (struct display){ .vm = vm, .fd = fd, .address = address, .local = local, .refs = 1 };
+	acceptor_init(&d->acceptor, vm->daemon->loop.ev, fd, VNC_PER_TURN, display_on_connect,
+		display_on_shortage);
+	acceptor_start(&d->acceptor);
+	return d;
+}
+
+void display_stop(struct display *d)
+{
+	acceptor_stop(&d->acceptor);
+	close_fd(&d->fd);
+	display_unref(d);
+}
+
 static struct display_state *display_of(const struct vm *vm)
 {
 	return vm_part_state(vm, &display_part);
@@ -315,19 +321,14 @@ static int display_listen(struct vm *vm, struct display_state *s, struct err *e)
 {
 	bool local = streq(vm->proc.conf.listen, "unix");
 	_cleanup_(free_ptr) char *address = NULL;
-	struct display *d;
 	int fd = local ? display_listen_unix(vm, &address, e) : display_listen_tcp(vm, &address, e);
 
 	if (fd < 0) {
 		display_name_holder(vm, address, e);
 		return fd;
 	}
-	d = s->display = xcalloc(1, sizeof *d);
-	*d = (struct display){ .vm = vm, .fd = fd, .address = address, .local = local, .refs = 1 };
+	s->display = display_serve(vm, fd, address, local);
 	address = NULL;
-	acceptor_init(&d->acceptor, vm->daemon->loop.ev, fd, VNC_PER_TURN, display_on_connect,
-		display_on_shortage);
-	acceptor_start(&d->acceptor);
 	return 0;
 }
 
@@ -395,11 +396,8 @@ static void display_close(struct vm *vm, void **state, bool ended)
 
 	if (!s)
 		return;
-	if (s->display) {
-		acceptor_stop(&s->display->acceptor);
-		close_fd(&s->display->fd);
-		display_unref(s->display);
-	}
+	if (s->display)
+		display_stop(s->display);
 	free(s->lost);
 	free(s->closed);
 }
