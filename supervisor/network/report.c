@@ -103,7 +103,8 @@ static const char *report_health(const struct network *n, char trouble[TROUBLE_M
 	if (!network_stands(n))
 		return "its bridge is gone or down: vmkeep reload recreates it";
 	if (network_rules_lost(n))
-		return "its firewall rules are gone: vmkeep reload restores them";
+		return n->nft ? "its firewall rules are being loaded"
+			      : "its firewall rules are gone: vmkeep reload restores them";
 	if (n->conf.dns && !n->dns)
 		return "no DNS: port 53 is taken";
 	if (n->plan.step[NET_STEP_DNSMASQ] && !streq(dnsmasq_health(&n->dnsmasq), "ok"))

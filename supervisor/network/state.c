@@ -387,7 +387,7 @@ bool network_stands(const struct network *n)
 
 bool network_rules_lost(const struct network *n)
 {
-	return n->state == NETWORK_UP && n->plan.step[NET_STEP_RULES] && !n->nft &&
+	return n->state == NETWORK_UP && n->plan.step[NET_STEP_RULES] &&
 	       (nft_is_lost(n->plan.table) || nft_is_lost(n->ns->door.table));
 }
 
@@ -401,7 +401,7 @@ void network_repair(struct network *n, bool all)
 	if (!network_stands(n))
 		log_warning(NULL, "network %s: bridge '%s' is gone or down, recreating it", n->name,
 			n->plan.choice.bridge);
-	else if (network_rules_lost(n))
+	else if (!n->nft && network_rules_lost(n))
 		log_warning(NULL, "network %s: its firewall rules are gone, loading them again",
 			n->name);
 	else if (!all)
