@@ -42,8 +42,7 @@ static char *reader_trim(char *s)
 	return s;
 }
 
-/* Valid UTF-8 without control characters: safe in JSON, a log line and an argument. */
-static bool reader_is_printable(const char *text)
+bool conf_is_printable(const char *text)
 {
 	const char *end = text + strlen(text);
 	uint32_t c;
@@ -104,7 +103,7 @@ static void reader_take_header(struct reader *r, char *s)
 	else {
 		*end = '\0';
 		r->header = reader_trim(s + 1);
-		if (!reader_is_printable(r->header)) {
+		if (!conf_is_printable(r->header)) {
 			conf_problem(r->problems, &r->place, NULL,
 				"control character or bad UTF-8 in the section header");
 			r->header = NULL;
@@ -132,7 +131,7 @@ static const char *reader_take_key(struct reader *r, char *s)
 			CONF_KEY_MAX);
 		return NULL;
 	}
-	if (!reader_is_printable(r->value)) {
+	if (!conf_is_printable(r->value)) {
 		conf_problem(
 			r->problems, &r->place, key, "control character or bad UTF-8 in the value");
 		return NULL;

@@ -28,4 +28,7 @@ struct conf_reader_calls {
 void conf_read(const struct conf_source *src, const struct conf_reader_calls *calls, void *data,
 	struct conf_problems *p);
 
+/* Valid UTF-8 without control characters: safe in JSON, a log line and an argument. */
+bool conf_is_printable(const char *text);
+
 #endif

@@ -22,9 +22,9 @@ static bool value_is_quoted(const char *text)
 }
 
 /* Words can be split on one line; texts and paths may contain blanks and commas. */
-static bool value_splits(const struct conf_key *k)
+const char *conf_value_separators(const struct conf_key *k)
 {
-	return k->type != CONF_TYPE_TEXT && k->type != CONF_TYPE_PATH;
+	return k->type != CONF_TYPE_TEXT && k->type != CONF_TYPE_PATH ? separators : NULL;
 }
 
 static void *conf_value_field(const struct conf_key *k, void *object)
@@ -100,7 +100,7 @@ static enum conf_set value_set_list(
 {
 	char item[CONF_LINE_MAX + 1];
 
-	if (!value_splits(k)) {
+	if (!conf_value_separators(k)) {
 		if (!value_string_ok(k, text))
 			return CONF_SET_BAD;
 		return conf_list_add(l, a, value_stored(k, text, a)) ? CONF_SET_OK : CONF_SET_FULL;

@@ -15,6 +15,9 @@ enum conf_set { CONF_SET_OK, CONF_SET_BAD, CONF_SET_FULL };
  * once, separated by blanks or commas, except for texts and paths. */
 enum conf_set conf_value_set(
 	const struct conf_key *k, void *object, const char *text, struct arena *a);
+/* What separates items of a list on one line; NULL: a line is one item. */
+const char *conf_value_separators(const struct conf_key *k);
+
 /* Reports an invalid value: "KEY: 'text' is not a size such as 512M". */
 void conf_value_refuse(const struct conf_key *k, const char *text, const struct conf_place *place,
 	const char *name, struct conf_problems *p);
