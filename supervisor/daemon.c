@@ -22,6 +22,7 @@
 #include "supervisor/core/hooks.h"
 #include "supervisor/core/known_keys.h"
 #include "supervisor/core/options.h"
+#include "supervisor/core/replace.h"
 #include "supervisor/check/preview.h"
 #include "supervisor/core/sweeper.h"
 #include "supervisor/core/watch.h"
@@ -372,6 +373,8 @@ int main(int argc, char **argv)
 		return sweep(argv[2]) | sweep(argv[3]);
 	if (argc == 5 && streq(argv[1], "--keep"))
 		return keep_main(argv[2], argv[3], argv[4]);
+	if (argc == 4 && streq(argv[1], "--replace"))
+		return replace_main(argv[2], argv[3]);
 	r = options_parse(&o, argc, argv);
 	if (r)
 		return r - 1;

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/core/replace_private.h - between the daemon and its child --replace
+ */
+#ifndef SUPERVISOR_CORE_REPLACE_PRIVATE_H
+#define SUPERVISOR_CORE_REPLACE_PRIVATE_H
+
+enum { REPLACE_FAILED = 64 }; /* exit status: this and the error's class */
+
+/* Begins the names of temporary files, which end in .vmkeep. */
+#define REPLACE_TEMPORARY ".~"
+
+#endif
