@@ -115,21 +115,22 @@ static enum read_result load_read_file(const char *path, struct buf *b, struct c
 	return READ_REFUSED;
 }
 
-struct texts {
+struct conf_texts {
 	struct conf_names path, text;
 	struct conf_source *source; /* of the files that could be read, in order */
 	size_t n;
 	enum read_result main; /* of the first file */
 };
 
-static void load_texts_release(struct texts *t)
+static void load_texts_release(struct conf_texts *t)
 {
 	free(t->source);
 	conf_names_release(&t->text);
 	conf_names_release(&t->path);
 }
 
-static enum read_result load_texts_add(struct texts *t, const char *path, struct conf_problems *p)
+static enum read_result load_texts_add(
+	struct conf_texts *t, const char *path, struct conf_problems *p)
 {
 	struct buf b = BUF_INIT;
 	enum read_result r = load_read_file(path, &b, p);
@@ -144,8 +145,8 @@ static enum read_result load_texts_add(struct texts *t, const char *path, struct
 	return r;
 }
 
-static void load_texts_read(struct texts *t, const char *dir, const char *name, const char *suffix,
-	struct conf_problems *p)
+static void load_texts_read(struct conf_texts *t, const char *dir, const char *name,
+	const char *suffix, struct conf_problems *p)
 {
 	load_find_files(&t->path, dir, name, suffix, p);
 	t->source = xcalloc(t->path.n, sizeof *t->source);
@@ -159,7 +160,7 @@ bool conf_load_vm(struct conf_vm *out, const char *dir, const char *name,
 	const struct conf_context *ctx, struct conf_problems *p)
 {
 	struct conf_problems unheard = { 0 };
-	struct texts t = { 0 };
+	struct conf_texts t = { 0 };
 	bool there;
 
 	if (!conf_name_ok(name))
@@ -177,7 +178,7 @@ bool conf_load_vm(struct conf_vm *out, const char *dir, const char *name,
 bool conf_load_network(
 	struct conf_network *out, const char *dir, const char *name, struct conf_problems *p)
 {
-	struct texts t = { .main = READ_ABSENT };
+	struct conf_texts t = { .main = READ_ABSENT };
 
 	if (conf_name_ok(name))
 		load_texts_read(&t, dir, name, ".network", p);
@@ -188,7 +189,7 @@ bool conf_load_network(
 
 bool conf_load_daemon(struct conf_daemon *out, const char *dir, struct conf_problems *p)
 {
-	struct texts t = { 0 };
+	struct conf_texts t = { 0 };
 
 	load_texts_read(&t, dir, "vmkeep", ".conf", p);
 	conf_daemon_parse(out, t.source, t.n, p);
@@ -196,29 +197,55 @@ bool conf_load_daemon(struct conf_daemon *out, const char *dir, struct conf_prob
 	return t.main != READ_ABSENT;
 }
 
-int conf_load_vm_texts(struct buf *b, const char *dir, const char *name, struct err *e)
+struct conf_texts *conf_texts_new(const char *dir, const char *name, struct err *e)
 {
+	struct conf_texts *t = xcalloc(1, sizeof *t);
 	struct conf_problems p = { 0 };
-	struct texts t = { .main = READ_ABSENT };
-	int r = 0;
+	int r;
 
+	t->main = READ_ABSENT;
 	if (conf_name_ok(name))
-		load_texts_read(&t, dir, name, ".vm", &p);
-	if (t.main == READ_ABSENT)
+		load_texts_read(t, dir, name, ".vm", &p);
+	if (t->main == READ_ABSENT)
 		r = err_set(e, ERR_NOT_FOUND, "there is no '%s.vm' in '%s'", name, dir);
 	else
 		r = conf_problems_err(&p, e);
-	for (size_t i = 0; r == 0 && i < t.n; i++) {
-		const struct conf_source *s = &t.source[i];
+	conf_problems_release(&p);
+	if (r == 0)
+		return t;
+	conf_texts_free(t);
+	return NULL;
+}
+
+void conf_texts_free(struct conf_texts *t)
+{
+	if (t)
+		load_texts_release(t);
+	free(t);
+}
+
+const struct conf_source *conf_texts_sources(const struct conf_texts *t, size_t *n)
+{
+	*n = t->n;
+	return t->source;
+}
+
+int conf_load_vm_texts(struct buf *b, const char *dir, const char *name, struct err *e)
+{
+	struct conf_texts *t = conf_texts_new(dir, name, e);
+
+	if (!t)
+		return e->number;
+	for (size_t i = 0; i < t->n; i++) {
+		const struct conf_source *s = &t->source[i];
 
 		buf_printf(b, "%s# %s\n", i ? "\n" : "", s->file);
 		buf_add(b, s->text, s->len);
 		if (s->len && s->text[s->len - 1] != '\n')
 			buf_addc(b, '\n');
 	}
-	conf_problems_release(&p);
-	load_texts_release(&t);
-	return r;
+	conf_texts_free(t);
+	return 0;
 }
 
 static uint64_t load_mix(uint64_t hash, uint64_t v)

@@ -26,6 +26,13 @@ bool conf_load_network(
 	struct conf_network *out, const char *dir, const char *name, struct conf_problems *p);
 bool conf_load_daemon(struct conf_daemon *out, const char *dir, struct conf_problems *p);
 
+/* The texts of a VM's files as they are, in the order in which they apply, or NULL with e:
+ * ERR_NOT_FOUND if there is no file, ERR_INVALID_CONFIG if one of them cannot be read. */
+struct conf_texts;
+struct conf_texts *conf_texts_new(const char *dir, const char *name, struct err *e);
+const struct conf_source *conf_texts_sources(const struct conf_texts *t, size_t *n); /* borrowed */
+void conf_texts_free(struct conf_texts *t); /* NULL is fine */
+
 /* The raw text of a VM's files, each preceded by a line "# PATH". ERR_NOT_FOUND if there is no
  * file. */
 int conf_load_vm_texts(struct buf *b, const char *dir, const char *name, struct err *e);

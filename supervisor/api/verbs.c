@@ -9,6 +9,8 @@
 /* clang-format off */
 #define TIMEOUT(text) { "timeout", API_TIME, false, "--timeout TIME", text }
 #define DRY_RUN(text) { "dry-run", API_BOOL, false, "--dry-run", text }
+#define FORCE_MANAGED { "force", API_BOOL, false, "--force", \
+	"also if X-Managed= says that another program manages the file", .harms = true }
 #define SNAPSHOT { "snapshot", API_NAME, true, "SNAPSHOT", "name of the snapshot" }
 /* of an existing one, which another program may have made */
 #define OLD_SNAPSHOT { "snapshot", API_STRING, true, "SNAPSHOT", "name of the snapshot, as listed" }
@@ -207,6 +209,35 @@ const struct api_verb api_verbs[] = {
 		  "monitor are on the terminal, NICs on a user-mode network; comments at the top list "
 		  "the differences. It uses the real disks, which QEMU locks: while the VM runs, QEMU "
 		  "refuses it, and the VM is not affected." },
+
+	{ "vm-set", "set", API_ROLE_OWNER, API_VM, API_JOB,
+	  .arg = {
+		FORCE_MANAGED,
+		DRY_RUN("only show which lines would change"),
+		{ "changes", API_WORDS, true, "SECTION.KEY=VALUE...",
+		  "what to set, also SECTION.ID.KEY=VALUE; += and -= for an item of a list" },
+	  },
+	  .result = "one row per line", .returns = { .columns = api_edit_row },
+	  .other = { .with = "dry-run", .columns = api_edit_row },
+	  .help = "change keys in a VM's files",
+	  .text = "Changes the line in force, in the file or in a drop-in, or adds one; comments and all "
+		"other lines stay. The result is checked first: a change that would make the "
+		"configuration invalid is refused, and nothing is written. NIC.lan.Address=10.0.0.7 "
+		"sets Address= in [NIC lan]. A list is replaced by =, += adds an item and -= removes "
+		"one. An empty value resets the key to its built-in default. All changes to one file are "
+		"made at once. Keys that are for root only, and paths outside of the image "
+		"directory, only root may set; other images, UUID= and keys X-..., only operators." },
+	{ "vm-unset", "unset", API_ROLE_OWNER, API_VM, API_JOB,
+	  .arg = {
+		FORCE_MANAGED,
+		DRY_RUN("only show which lines would be removed"),
+		{ "keys", API_WORDS, true, "SECTION.KEY...", "which, also SECTION.ID.KEY" },
+	  },
+	  .result = "one row per line", .returns = { .columns = api_edit_row },
+	  .other = { .with = "dry-run", .columns = api_edit_row },
+	  .help = "remove keys from a VM's files, so that their defaults apply",
+	  .text = "Removes all lines that set the key, in the file and in drop-ins, and says what applies "
+		"now: the default, or what [Defaults] in vmkeep.conf says." },
 
 	{ "vm-set-memory", "set-memory", API_ROLE_OWNER, API_VM, API_JOB | API_NEEDS_GUEST,
 	  { "setmem" },

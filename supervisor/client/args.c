@@ -55,7 +55,7 @@ static bool args_is_of_program(const struct parser *p)
 
 	for (size_t i = 0; p->operands > 1 && p->a->verb && (arg = api_verb_arg(p->a->verb, i));
 		i++)
-		if (arg->type == API_WORDS)
+		if (arg->type == API_WORDS && streq(arg->option, "COMMAND..."))
 			return true;
 	return false;
 }

@@ -85,6 +85,9 @@ void sentence_thaw(struct command *c, const char *target, const json_t *result);
 void sentence_time(struct command *c, const char *target, const json_t *result);
 /* A result of vm-info for people; the caller owns it. */
 json_t *sentence_info(const json_t *result);
+/* edit.c: one line per change of a file */
+void edit_print(struct command *c, const char *target, const json_t *result);
+void edit_print_dry(struct command *c, const char *target, const json_t *result);
 /* problems.c: list --problems */
 int problems_run(struct command *c);
 void problems_print(struct command *c, const char *target, const json_t *result);

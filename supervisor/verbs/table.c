@@ -25,6 +25,8 @@ const struct verb_row verb_table[] = {
 	{ "vm-cat",              .on_vm = verb_cat },
 	{ "vm-diff",             .on_vm = verb_diff },
 	{ "vm-cmdline",          .on_vm = verb_cmdline },
+	{ "vm-set",              .on_vm = verb_set },
+	{ "vm-unset",            .on_vm = verb_unset },
 	{ "vm-set-memory",       .on_vm = verb_set_memory, .records = "size" },
 	{ "vm-qmp",              .on_vm = verb_qmp, .records = "command" },
 	{ "vm-history",          .on_vm = verb_history },

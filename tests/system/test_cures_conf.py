@@ -170,6 +170,26 @@ def a_password_file(p, daemon):
     daemon.ok("start", "a")
 
 
+# --- set ---
+
+
+@cure("did you mean '%s%s%s.%s'?", "write = in place of += and -=", "write Section.Key=value, such as VM.Memory=2G", "write %.*s",
+      "--force changes it all the same")
+def a_change_that_is_mistyped(p, daemon):
+    daemon.micro("a")
+    for word in ("Memory=32M", "vm.Memory=32M", "VM.Memry=32M", "Memory.Memory=32M", "VM.x.Memory=32M"):
+        told, = re.findall("'(.*)'", p.refused("set", "a", word, code=2))
+        daemon.ok("set", "a", told + "=32M")
+    told, = re.findall("'(.*)'", p.refused("set", "a", "Disk.Cache=unsafe", code=2))
+    daemon.ok("set", "a", told.replace("ID", "root") + "=unsafe")
+    p.refused("set", "a", "VM.Memory+=32M", code=2)
+    daemon.ok("set", "a", "VM.Memory=32M")
+    daemon.ok("set", "a", p.refused("set", "a", "bananas", code=2).split()[-1])
+    daemon.ok("unset", "a", p.refused("unset", "a", "VM.Memory=2G", code=2).split()[-1])
+    p.set("a.vm", "[VM]", "X-Managed", "ansible")
+    daemon.ok("set", "a", "VM.Memory=32M", p.refused("set", "a", "VM.Memory=32M", code=3).split()[0])
+
+
 # --- networks ---
 
 

@@ -53,7 +53,7 @@ def test_the_daemon_waits_for_no_disk(world):
     world.write("a.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=a.qcow2\n[Lifecycle]\nRestart=no\n")
     world.write("lab.network", "[Network]\nAddress=10.99.0.1/24\n")
     world.start(env={"LD_PRELOAD": library})
-    for verb in (["start", "a"], ["net", "start", "lab"], ["snapshot", "create", "a", "s1"], ["pause", "a"], ["resume", "a"],
+    for verb in (["start", "a"], ["net", "start", "lab"], ["snapshot", "create", "a", "s1"], ["pause", "a"], ["resume", "a"], ["set", "a", "VM.Description=a"],
                  ["reset", "a"], ["snapshot", "revert", "a", "s1"], ["kill", "a"], ["snapshot", "delete", "a", "s1"],
                  ["reload"], ["net", "stop", "lab"]):
         world.ok(*verb)

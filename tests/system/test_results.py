@@ -104,6 +104,10 @@ def test_each_answer_is_as_the_schema_says(daemon, linux):
     a("snapshot-delete", snapshot="s1")
     a("vm-cat")
     a("vm-cmdline")
+    a("vm-set", changes=["VM.CPUs=2", "NIC.lan.Link=up"])
+    a("vm-set", **{"changes": ["VM.CPUs=3"], "dry-run": True})
+    a("vm-unset", **{"keys": ["VM.CPUs"], "dry-run": True})
+    a("vm-unset", keys=["VM.CPUs", "NIC.lan.Link"])
     a("vm-start")
     assert a("vm-start")["changed"] is False
     a("vm-wait", condition="running")

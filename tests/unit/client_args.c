@@ -100,6 +100,12 @@ static void a_line_becomes_a_request(void **state)
 		{ "log -n20 web1 qemu -f",
 			"vm-log web1 {\"lines\":20,\"follow\":true,\"which\":\"qemu\"}"			},
 		{ "log --lines=20 web1",		 "vm-log web1 {\"lines\":20}"		      },
+		{ "set web1 VM.Memory=2G VM.Owner-=a",
+			"vm-set web1 {\"changes\":[\"VM.Memory=2G\",\"VM.Owner-=a\"]}" },
+		{ "set --force web1 VM.Memory=2G --dry-run",
+			"vm-set web1 {\"force\":true,\"dry-run\":true,\"changes\":[\"VM.Memory=2G\"]}" },
+		{ "unset web1 VM.Memory VM.CPUs",
+			"vm-unset web1 {\"keys\":[\"VM.Memory\",\"VM.CPUs\"]}" },
 		{ "set-memory web1 768M",		  "vm-set-memory web1 {\"size\":\"768M\"}"	   },
 		{ "setmem web1 768M --force",
 			"vm-set-memory web1 {\"force\":true,\"size\":\"768M\"}"				},
@@ -216,6 +222,11 @@ static void a_wrong_line_is_told_the_cure(void **state)
 			"CONDITION: 'gone' is not one of: stopped, running, paused, ip | " },
 		{ "wait web1", "wait: CONDITION is missing | "
 			       "usage: vmkeep wait NAME CONDITION [--timeout TIME]" },
+		{ "set web1", "set: SECTION.KEY=VALUE... is missing | "
+			      "usage: vmkeep set NAME SECTION.KEY=VALUE... [--force] [--dry-run] "
+			      "[--no-wait]" },
+		{ "set web1 VM.Memory=2G --dry-rum",
+			"unknown option '--dry-rum' | did you mean '--dry-run'?" },
 		{ "set-memory web1 lots", "SIZE: 'lots' is not a size | "
 					  "write a whole number with K, M, G or T, such as 512M" },
 		{ "job cancel x", "JOB: 'x' is not a whole number | " },

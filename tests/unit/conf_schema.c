@@ -156,8 +156,12 @@ static void only_root_names_programs_and_host_files(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < conf_vm_schema.sections; i++)
-		for (size_t j = 0; j < conf_vm_schema.section[i].keys; j++)
+		for (size_t j = 0; j < conf_vm_schema.section[i].keys; j++) {
 			found += conf_vm_schema.section[i].key[j].root;
+			/* or set, which compares key by key, would have to look into new ones */
+			assert_true(!conf_vm_schema.section[i].key[j].root ||
+				    !conf_vm_schema.section[i].size);
+		}
 	assert_int_equal(found, ARRAY_SIZE(root));
 	for (size_t i = 0; i < ARRAY_SIZE(root); i++) {
 		_cleanup_(free_ptr) char *section = xstrdup(root[i]);

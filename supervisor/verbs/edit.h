@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/verbs/edit.h - changes of a VM's files; private to the verbs that make them
+ */
+#ifndef SUPERVISOR_VERBS_EDIT_H
+#define SUPERVISOR_VERBS_EDIT_H
+
+#include "conf/edit.h"
+#include "supervisor/vm/vm.h"
+
+/* Rows of the schema that are root's, and what else could reach what is not the VM's own: the
+ * difference between the two must be what this role may set. */
+int edit_may(const struct daemon *d, enum api_role role, const struct conf_vm *from,
+	const struct conf_vm *to, struct err *e);
+
+/* The manager that X-Managed= names in one of the VM's files, or NULL. */
+const char *edit_managed(const struct conf_vm *c);
+
+/* One row of the verb's table, see api_edit_row. */
+json_t *edit_row(const struct vm *vm, const struct conf_edit_row *row, const char *file);
+
+#endif

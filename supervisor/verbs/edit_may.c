@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* Who may change what in a VM's files. */
+#include "base/mem.h"
+#include "conf/schema.h"
+#include "supervisor/verbs/edit.h"
+
+struct may {
+	const struct conf_section *section;
+	const struct conf_key *key; /* the first one that is root's */
+};
+
+/* A section with an id has no keys that are root's: tests/unit/conf_schema.c. */
+static void edit_may_on_change(void *data, const struct conf_change *c)
+{
+	struct may *m = data;
+	const struct conf_section *s = conf_section_find(&conf_vm_schema, c->section);
+	const struct conf_key *k = c->key && s ? conf_key_find(s, c->key) : NULL;
+
+	if (!m->key && k && k->root)
+		*m = (struct may){ s, k };
+}
+
+static bool edit_may_has_path(const struct conf_vm *c, const char *path)
+{
+	for (size_t i = 0; i < c->disks; i++) {
+		if (streq(c->disk[i].path, path))
+			return true;
+		for (size_t k = 0; k < c->disk[i].base.n; k++)
+			if (streq(c->disk[i].base.item[k], path))
+				return true;
+	}
+	return false;
+}
+
+static bool edit_may_is_outside(const struct daemon *d, const char *path)
+{
+	size_t len = strlen(d->image_dir);
+
+	return *path == '/' && (strncmp(path, d->image_dir, len) != 0 || path[len] != '/');
+}
+
+/* An image in the image directory may be that of another VM. */
+static int edit_may_path(const struct daemon *d, enum api_role role, const struct conf_vm *from,
+	const struct conf_disk *disk, const char *path, struct err *e)
+{
+	if (!path || edit_may_has_path(from, path))
+		return 0;
+	if (edit_may_is_outside(d, path))
+		return err_set(e, ERR_PERMISSION,
+			"only root may use '%s' for disk '%s': it is outside of the image directory",
+			path, disk->id);
+	return role >= API_ROLE_OPERATOR
+		       ? 0
+		       : err_set(e, ERR_PERMISSION,
+				 "only an operator may use another image, '%s', for disk '%s'",
+				 path, disk->id);
+}
+
+static bool edit_may_same_list(const struct conf_list *a, const struct conf_list *b)
+{
+	bool same = a->n == b->n;
+
+	for (size_t i = 0; same && i < a->n; i++)
+		same = streq(a->item[i], b->item[i]);
+	return same;
+}
+
+int edit_may(const struct daemon *d, enum api_role role, const struct conf_vm *from,
+	const struct conf_vm *to, struct err *e)
+{
+	struct may m = { 0 };
+	int r = 0;
+
+	if (role >= API_ROLE_ROOT)
+		return 0;
+	conf_vm_diff(from, to, edit_may_on_change, &m);
+	if (m.key)
+		return err_set(e, ERR_PERMISSION, "only root may change %s= in [%s]", m.key->name,
+			m.section->name);
+	for (size_t i = 0; r == 0 && i < to->disks; i++) {
+		const struct conf_disk *disk = &to->disk[i];
+
+		r = edit_may_path(d, role, from, disk, disk->path, e);
+		for (size_t k = 0; r == 0 && k < disk->base.n; k++)
+			r = edit_may_path(d, role, from, disk, disk->base.item[k], e);
+	}
+	if (r < 0 || role >= API_ROLE_OPERATOR)
+		return r;
+	if (!streq(from->uuid, to->uuid)) /* it stands for the identity of another VM */
+		return err_set(e, ERR_PERMISSION, "only an operator may change UUID= in [VM]");
+	if (!edit_may_same_list(&from->ignored, &to->ignored))
+		return err_set(e, ERR_PERMISSION, "only an operator may change keys X-...");
+	return 0;
+}
+
+const char *edit_managed(const struct conf_vm *c)
+{
+	static const char key[] = ".X-Managed=";
+
+	for (size_t i = 0; i < c->ignored.n; i++) {
+		const char *at = strstr(c->ignored.item[i], key);
+
+		if (at && at + strcspn(at, "=") == strchr(c->ignored.item[i], '=') &&
+			at[strlen(key)])
+			return at + strlen(key);
+	}
+	return NULL;
+}
