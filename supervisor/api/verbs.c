@@ -238,6 +238,16 @@ const struct api_verb api_verbs[] = {
 	  .help = "remove keys from a VM's files, so that their defaults apply",
 	  .text = "Removes all lines that set the key, in the file and in drop-ins, and says what applies "
 		"now: the default, or what [Defaults] in vmkeep.conf says." },
+	{ "vm-enable", "enable", API_ROLE_OWNER, API_VMS, API_JOB,
+	  .arg = { FORCE_MANAGED },
+	  .result = "one row, as of set", .returns = { .columns = api_edit_row },
+	  .help = "let VMs start with the host: sets Enable=yes in their files",
+	  .text = "They are not started now." },
+	{ "vm-disable", "disable", API_ROLE_OWNER, API_VMS, API_JOB,
+	  .arg = { FORCE_MANAGED },
+	  .result = "one row, as of set", .returns = { .columns = api_edit_row },
+	  .help = "do not start VMs with the host: sets Enable=no in their files",
+	  .text = "Those that run keep running." },
 
 	{ "vm-set-memory", "set-memory", API_ROLE_OWNER, API_VM, API_JOB | API_NEEDS_GUEST,
 	  { "setmem" },

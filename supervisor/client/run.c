@@ -250,6 +250,8 @@ static const struct command_form forms[] = {
 	{ "vms-shutdown", NULL, run_shutdown_print, dry_shutdown_print, run_shutdown_status },
 	{ "vm-set", NULL, edit_print, edit_print_dry },
 	{ "vm-unset", NULL, edit_print, edit_print_dry },
+	{ "vm-enable", NULL, edit_print },
+	{ "vm-disable", NULL, edit_print },
 	{ "vm-set-memory", NULL, sentence_memory },
 	{ "snapshot-create", NULL, sentence_snapshot },
 	{ "snapshot-delete", NULL, sentence_snapshot },

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * set and unset: one change after another, each made from the files as they are then, checked, and
+ * set, unset, enable and disable: one change after another, each made from the files as they are then, checked, and
  * written by a child.
  */
 #include "supervisor/verbs/edit.h"
@@ -169,15 +169,17 @@ static int edit_prepare(struct edit *t, const struct vm *vm, struct err *e)
 
 static void edit_record(const struct edit *t, struct vm *vm)
 {
+	const char *verb = t->job->verb + strlen("vm-");
 	struct buf b = BUF_INIT;
 	json_t *word;
 	size_t i;
 
-	json_array_foreach (t->words, i, word)
-		buf_printf(&b, "%s%s", i ? " " : "", json_string_value(word));
-	vm_history(vm, t->unset ? "unset" : "set", t->job->who, b.data);
-	log_info(vm->name, "%s %s, requested by %s", t->unset ? "unset" : "set", b.data,
-		t->job->who);
+	if (streq(verb, "set") || streq(verb, "unset"))
+		json_array_foreach (t->words, i, word)
+			buf_printf(&b, "%s%s", i ? " " : "", json_string_value(word));
+	vm_history(vm, verb, t->job->who, b.data);
+	log_info(vm->name, "%s%s%s, requested by %s", verb, b.len ? " " : "",
+		b.len ? b.data : "", t->job->who);
 	buf_release(&b);
 }
 
@@ -289,4 +291,14 @@ void verb_set(struct vm *vm, struct request *r)
 void verb_unset(struct vm *vm, struct request *r)
 {
 	edit_take(vm, r, json_deep_copy(json_object_get(request_arguments(r), "keys")), true);
+}
+
+void verb_enable(struct vm *vm, struct request *r)
+{
+	edit_take(vm, r, json_pack("[s]", "VM.Enable=yes"), false);
+}
+
+void verb_disable(struct vm *vm, struct request *r)
+{
+	edit_take(vm, r, json_pack("[s]", "VM.Enable=no"), false);
 }

@@ -27,6 +27,8 @@ const struct verb_row verb_table[] = {
 	{ "vm-cmdline",          .on_vm = verb_cmdline },
 	{ "vm-set",              .on_vm = verb_set },
 	{ "vm-unset",            .on_vm = verb_unset },
+	{ "vm-enable",           .on_vm = verb_enable },
+	{ "vm-disable",          .on_vm = verb_disable },
 	{ "vm-set-memory",       .on_vm = verb_set_memory, .records = "size" },
 	{ "vm-qmp",              .on_vm = verb_qmp, .records = "command" },
 	{ "vm-history",          .on_vm = verb_history },

@@ -194,6 +194,24 @@ def test_a_managed_file_needs_force(daemon):
     daemon.ok("set", "a", "VM.CPUs=1")
 
 
+def test_start_with_the_host(daemon):
+    """Several names and patterns, as for start; the list and a boot know at once."""
+    for name in ("a", "b", "c"):
+        daemon.micro(name)
+    out = daemon.ok("enable", "a", "b")
+    assert out == "".join("%s: %s:4: Enable=yes (new, was no); applies now\n" % (n, path(daemon, n + ".vm")) for n in "ab")
+    assert {row["name"]: row["enabled"] for row in daemon.rows("list")} == {"a": True, "b": True, "c": False}
+    assert daemon.vmkeep("enable", "nobody", "c").code == 4
+    assert daemon.ok("disable", "?").count("Enable=no (was yes)") == 3
+    assert daemon.ok("disable", "a") == "a: %s:4: Enable=no already\n" % path(daemon)
+    assert {row["enabled"] for row in daemon.rows("list")} == {False}
+    assert [row["event"] for row in daemon.rows("history", "a")] == ["enable", "disable", "disable"]
+    daemon.write("a.vm", FILE + "X-Managed=puppet\n")
+    daemon.fails(3, "enable", "a")
+    daemon.ok("enable", "a", "--force")
+    daemon.fails(9, "enable", "a", user="alice", groups=["vmkeep-view"])
+
+
 def test_a_file_with_errors_can_be_repaired(daemon):
     daemon.image("a.raw")
     daemon.write("a.vm", FILE.replace("16M", "1X"))

@@ -106,6 +106,8 @@ def test_each_answer_is_as_the_schema_says(daemon, linux):
     a("vm-cmdline")
     a("vm-set", changes=["VM.CPUs=2", "NIC.lan.Link=up"])
     a("vm-set", **{"changes": ["VM.CPUs=3"], "dry-run": True})
+    a("vm-enable")
+    a("vm-disable")
     a("vm-unset", **{"keys": ["VM.CPUs"], "dry-run": True})
     a("vm-unset", keys=["VM.CPUs", "NIC.lan.Link"])
     a("vm-start")

@@ -85,7 +85,7 @@ def test_real_answers_fit(daemon, linux):
                  "resume a", "guest ping a", "guest info a", "guest fs a", "guest trim a", "guest freeze a",
                  "guest thaw a", "guest time a", "guest exec a -- /bin/echo x", "guest command a guest-get-vcpus",
                  "set-memory a 96M", "set a VM.Description=x VM.CPUs=2", "set a VM.CPUs=3 --dry-run", "unset a VM.CPUs --dry-run",
-                 "unset a VM.CPUs VM.Description", "snapshot create micro one", "snapshot list micro",
+                 "unset a VM.CPUs VM.Description", "enable micro a", "disable micro", "snapshot create micro one", "snapshot list micro",
                  "snapshot revert micro one --dry-run", "snapshot revert micro one", "snapshot delete micro one",
                  "start micro", "start micro a", "reset micro", "reset-failed micro", "kill micro", "start --paused micro",
                  "kill micro"):

@@ -156,9 +156,9 @@ static void a_sentence_names_the_vm_and_its_file(void **state)
 		const char *first, *second, *vm, *want;
 	} rows[] = {
 		{ "autostart", "web1", "web1",
-			"write Enable=yes or Enable=no in [VM] of /etc/vmkeep/web1.vm" },
+			"vmkeep enable web1 starts it with the host, vmkeep disable web1 does not" },
 		{ "autostart", NULL, NULL,
-			"write Enable=yes or Enable=no in [VM] of /etc/vmkeep/NAME.vm" },
+			"vmkeep enable NAME starts it with the host, vmkeep disable NAME does not" },
 		{ "terminal", "../x", "../x", "vmkeep console NAME" },
 		{ "pool-list", NULL, NULL,
 			"disk images are files: qemu-img creates, converts and resizes them; name "
