@@ -177,13 +177,19 @@ const struct api_field api_edit_row[] = {
 	{ "line", API_NUMBER, "of a line that was removed, where it was" },
 	{ "section", API_ID },
 	{ "id", API_TEXT },
-	{ "key", API_ID },
+	{ "key", API_ID, "empty: the whole section" },
 	{ "change", API_TEXT, "changed, added, removed or unchanged" },
 	{ "value", API_TEXT, "what the line sets; of one that was removed, what applies without it" },
 	{ "was", API_TEXT, "what applied before" },
 	{ "section_added", API_TRUTH, "with the line, its section was added" },
 	{ "applies", API_TEXT, "live, guest, start or once as in diff; null: at the next start, of a "
 	  "VM that is not running" },
+	END
+};
+const struct api_field api_file[] = {
+	{ "path", API_TEXT },
+	{ "version", API_TEXT, "of its text, for vm-edit" },
+	{ "text", API_TEXT, "in base64" },
 	END
 };
 const struct api_field api_reload_dry[] = { { "problems", API_TABLE, .of = api_problem_row }, END };

@@ -248,6 +248,24 @@ const struct api_verb api_verbs[] = {
 	  .result = "one row, as of set", .returns = { .columns = api_edit_row },
 	  .help = "do not start VMs with the host: sets Enable=no in their files",
 	  .text = "Those that run keep running." },
+	{ "vm-file", NULL, API_ROLE_OPERATOR, API_VM, 0,
+	  .arg = { FORCE_MANAGED },
+	  .result = "the VM's main file, for vm-edit", .returns = { .members = api_file },
+	  .help = "return a VM's file as it is, byte by byte" },
+	{ "vm-edit", "edit", API_ROLE_OPERATOR, API_VM, API_JOB,
+	  .arg = {
+		FORCE_MANAGED,
+		{ "version", API_STRING, false, NULL, "of the text that was edited, from vm-file; "
+		  "required" },
+		{ "text", API_STRING, false, NULL, "the new text of the file, in base64; required" },
+	  },
+	  .result = "one row per key that differs", .returns = { .columns = api_edit_row },
+	  .help = "edit a VM's file in an editor; a text with errors is not written",
+	  .text = "Runs $VISUAL, $EDITOR, sensible-editor or vi on a private copy. What it leaves is "
+		"checked, and replaces the file only if it is valid and the file is still the one that "
+		"was read; otherwise the errors are printed, and the copy is kept, or edited again. "
+		"Drop-ins are not edited. Only root may change keys that are for root only, and paths "
+		"outside of the image directory." },
 
 	{ "vm-set-memory", "set-memory", API_ROLE_OWNER, API_VM, API_JOB | API_NEEDS_GUEST,
 	  { "setmem" },

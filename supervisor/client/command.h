@@ -77,6 +77,8 @@ int events_run(struct command *c);  /* events.c */
 int stream_run(struct command *c);  /* stream.c */
 int console_run(struct command *c); /* console.c */
 
+int editor_run(struct command *c); /* editor.c */
+
 /* sentence.c */
 void sentence_memory(struct command *c, const char *target, const json_t *result);
 void sentence_snapshot(struct command *c, const char *target, const json_t *result);

@@ -67,6 +67,12 @@ static void edit_print_row(
 		buf_printf(b, "%s:%s: ", file, line);
 	if (!file || json_is_true(value_cell(table, row, "section_added")))
 		buf_printf(b, "[%s%s%s] ", section, id ? " " : "", id ? id : "");
+	if (!*key) { /* the whole section */
+		buf_adds(b, change);
+		edit_print_applies(b, applies);
+		buf_addc(b, '\n');
+		return;
+	}
 	buf_adds(b, key);
 	if (!streq(change, "removed") && value)
 		buf_printf(b, "=%s", value);

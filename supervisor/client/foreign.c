@@ -13,8 +13,8 @@ static const struct foreign rows[] = {
 	/* --- a VM is a file --- */
 	{ "create virt-install init launch new add qemu-attach",
 	  "write %f (vmkeep.vm(5) begins with an example), then vmkeep check %n and vmkeep start %n" },
-	{ "edit desc metadata domxml-from-native config-edit config-set config-unset config-device config-metadata config-template config-trust device device-*",
-	  "edit %f, then vmkeep check %n; vmkeep diff %n shows what takes effect only after vmkeep reboot %n" },
+	{ "desc metadata domxml-from-native config-edit config-set config-unset config-device config-metadata config-template config-trust device device-*",
+	  "vmkeep edit %n, or vmkeep set %n VM.Memory=2G for single keys; vmkeep diff %n shows what takes effect only after vmkeep reboot %n" },
 	{ "config config-show config-get show",
 	  "vmkeep cat %n prints its file, vmkeep cat --effective %n all keys with their values" },
 	{ "pending",

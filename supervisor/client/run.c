@@ -252,6 +252,7 @@ static const struct command_form forms[] = {
 	{ "vm-unset", NULL, edit_print, edit_print_dry },
 	{ "vm-enable", NULL, edit_print },
 	{ "vm-disable", NULL, edit_print },
+	{ "vm-edit", editor_run, edit_print },
 	{ "vm-set-memory", NULL, sentence_memory },
 	{ "snapshot-create", NULL, sentence_snapshot },
 	{ "snapshot-delete", NULL, sentence_snapshot },

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * set, unset, enable and disable: one change after another, each made from the files as they are then, checked, and
+ * set, unset, enable, disable and edit: one change after another, each made from the files as they are then, checked, and
  * written by a child.
  */
 #include "supervisor/verbs/edit.h"
 
-#include "base/log.h"
+#include <inttypes.h>
+
+#include "base/base64.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "conf/load.h"
 #include "conf/schema.h"
 #include "supervisor/api/result.h"
@@ -20,7 +23,9 @@ struct edit {
 	struct daemon *daemon;
 	struct job *job; /* NULL: a dry run */
 	char *name;
-	json_t *words; /* of the request */
+	json_t *words;	  /* of the request */
+	struct buf whole; /* in their place, the new text of the main file */
+	char *version;	  /* of the text that it was made from; NULL: there is no such text */
 	bool unset, force;
 	enum api_role role;
 
@@ -37,6 +42,8 @@ static void edit_free(struct edit *t)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(t->text); i++)
 		buf_release(&t->text[i]);
+	buf_release(&t->whole);
+	free(t->version);
 	conf_vm_release(&t->from);
 	conf_vm_release(&t->to);
 	conf_edit_free(t->ed);
@@ -75,6 +82,50 @@ json_t *edit_row(const struct vm *vm, const struct conf_edit_row *row, const cha
 		done[row->done], row->value, row->was, row->new_section, edit_applies(vm, row));
 }
 
+struct edit_diff {
+	const struct edit *edit;
+	const struct vm *vm;
+	json_t *rows;
+};
+
+static struct conf_place edit_place(
+	const struct conf_vm *c, const char *section, const char *id, const char *key)
+{
+	for (size_t i = 0; i < c->lines; i++)
+		if (streq(c->line[i].section, section) && streq(c->line[i].id, id) &&
+			streq(c->line[i].key, key))
+			return c->line[i].place;
+	return (struct conf_place){ 0 };
+}
+
+/* One key that differs between the old text and the new one, or one section. */
+static void edit_on_difference(void *data, const struct conf_change *c)
+{
+	const struct edit_diff *d = data;
+	const struct edit *t = d->edit;
+	const struct conf_place now = edit_place(&t->to, c->section, c->id, c->key),
+				before = edit_place(&t->from, c->section, c->id, c->key);
+	const struct conf_section *s = conf_section_find(&conf_vm_schema, c->section);
+	const struct conf_edit_row row = {
+		.done = !c->key && !c->from	  ? CONF_EDIT_ADDED
+			: !c->key && !c->to	  ? CONF_EDIT_REMOVED
+			: now.file && before.file ? CONF_EDIT_CHANGED
+			: now.file		  ? CONF_EDIT_ADDED
+						  : CONF_EDIT_REMOVED,
+		.line = now.file ? now.line : before.line,
+		.section = c->section,
+		.id = c->id,
+		.key = c->key ? c->key : "",
+		.known = s,
+		.row = c->key ? conf_key_find(s, c->key) : NULL,
+		.value = c->key ? c->to : NULL,
+		.was = c->key ? c->from : NULL,
+		.new_section = !c->key,
+	};
+
+	json_array_append_new(d->rows, edit_row(d->vm, &row, now.file ? now.file : before.file));
+}
+
 static json_t *edit_result(struct edit *t, const struct vm *vm)
 {
 	json_t *rows = json_array();
@@ -82,11 +133,32 @@ static json_t *edit_result(struct edit *t, const struct vm *vm)
 	const struct conf_edit_row *row;
 	size_t n, sources;
 
+	if (t->version) {
+		conf_vm_diff(
+			&t->from, &t->to, edit_on_difference, &(struct edit_diff){ t, vm, rows });
+		return api_table(api_edit_row, rows);
+	}
 	src = conf_texts_sources(t->texts, &sources);
 	row = conf_edit_rows(t->ed, &n);
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(rows, edit_row(vm, &row[i], src[row[i].file].file));
 	return api_table(api_edit_row, rows);
+}
+
+/* Tells whether a text is still the one that was read. */
+static void edit_version(const struct conf_source *src, char version[17])
+{
+	snprintf(version, 17, "%016" PRIx64, text_hash64(src->text, src->len));
+}
+
+static int edit_check_version(const struct edit *t, const struct conf_source *src, struct err *e)
+{
+	char version[17];
+
+	edit_version(src, version);
+	return streq(version, t->version)
+		       ? 0
+		       : err_set(e, ERR_CONFLICT, "'%s' was changed in the meantime", src->file);
 }
 
 static int edit_change_texts(struct edit *t, struct err *e)
@@ -100,6 +172,8 @@ static int edit_change_texts(struct edit *t, struct err *e)
 	if (!t->texts)
 		return e->number;
 	src = conf_texts_sources(t->texts, &n);
+	if (t->version)
+		return edit_check_version(t, src, e);
 	t->ed = conf_edit_new(src, n, &t->daemon->conf);
 	json_array_foreach (t->words, i, word) {
 		const char *text = json_string_value(word);
@@ -109,6 +183,16 @@ static int edit_change_texts(struct edit *t, struct err *e)
 				     : conf_edit_set(t->ed, text, e);
 	}
 	return r;
+}
+
+/* The given text is that of the main file. */
+static bool edit_whole(struct edit *t, const struct conf_source *src, size_t i)
+{
+	if (i > 0 || (src->len == t->whole.len &&
+			     memcmp(src->text, t->whole.data ? t->whole.data : "", src->len) == 0))
+		return false;
+	buf_add(&t->text[0], t->whole.data ? t->whole.data : "", t->whole.len);
+	return true;
 }
 
 /* Reads the old texts and the new ones; what is wrong with the new ones refuses the change. */
@@ -130,7 +214,8 @@ static int edit_read_both(struct edit *t, const struct vm *vm, struct err *e)
 	src = conf_texts_sources(t->texts, &n);
 	for (size_t i = 0; i < n; i++) {
 		fresh[i] = src[i];
-		t->changes[i] = conf_edit_text(t->ed, i, &t->text[i]);
+		t->changes[i] =
+			t->version ? edit_whole(t, src, i) : conf_edit_text(t->ed, i, &t->text[i]);
 		if (!t->changes[i])
 			continue;
 		fresh[i].text = t->text[i].data ? t->text[i].data : "";
@@ -144,9 +229,9 @@ static int edit_read_both(struct edit *t, const struct vm *vm, struct err *e)
 	return r;
 }
 
-static int edit_refuse_managed(const struct edit *t, struct err *e)
+static int edit_refuse(const struct conf_vm *c, struct err *e)
 {
-	const char *by = t->force ? NULL : edit_managed(&t->from);
+	const char *by = edit_managed(c);
 
 	if (!by)
 		return 0;
@@ -164,7 +249,7 @@ static int edit_prepare(struct edit *t, const struct vm *vm, struct err *e)
 		r = edit_read_both(t, vm, e);
 	if (r == 0)
 		r = edit_may(t->daemon, t->role, &t->from, &t->to, e);
-	return r < 0 ? r : edit_refuse_managed(t, e);
+	return r < 0 || t->force ? r : edit_refuse(&t->from, e);
 }
 
 static void edit_record(const struct edit *t, struct vm *vm)
@@ -178,8 +263,6 @@ static void edit_record(const struct edit *t, struct vm *vm)
 		json_array_foreach (t->words, i, word)
 			buf_printf(&b, "%s%s", i ? " " : "", json_string_value(word));
 	vm_history(vm, verb, t->job->who, b.data);
-	log_info(vm->name, "%s%s%s, requested by %s", verb, b.len ? " " : "",
-		b.len ? b.data : "", t->job->who);
 	buf_release(&b);
 }
 
@@ -251,10 +334,35 @@ static void edit_dry(struct edit *t, const struct vm *vm, struct request *r)
 	edit_free(t);
 }
 
+static struct edit *edit_new(const struct vm *vm, const struct request *r)
+{
+	struct edit *t = xcalloc(1, sizeof *t);
+
+	*t = (struct edit){ .daemon = vm->daemon,
+		.name = xstrdup(vm->name),
+		.force = request_bool(r, "force", false),
+		.role = request_role(r),
+		.from = CONF_VM_INIT,
+		.to = CONF_VM_INIT };
+	return t;
+}
+
+static void edit_queue(struct edit *t, struct vm *vm, struct request *r)
+{
+	struct edit **end = &first;
+
+	t->job = verb_job(vm->daemon, r, vm);
+	while (*end)
+		end = &(*end)->next;
+	*end = t;
+	if (first == t)
+		edit_begin_next();
+}
+
 static void edit_take(struct vm *vm, struct request *r, json_t *words /* stolen */, bool unset)
 {
-	struct edit *t, **end = &first;
 	struct err e = ERR_INIT;
+	struct edit *t;
 
 	if (json_array_size(words) > CHANGES_MAX) {
 		err_set(&e, ERR_USAGE, "more than %d changes at once", CHANGES_MAX);
@@ -262,25 +370,13 @@ static void edit_take(struct vm *vm, struct request *r, json_t *words /* stolen 
 		json_decref(words);
 		return;
 	}
-	t = xcalloc(1, sizeof *t);
-	*t = (struct edit){ .daemon = vm->daemon,
-		.name = xstrdup(vm->name),
-		.words = words,
-		.unset = unset,
-		.force = request_bool(r, "force", false),
-		.role = request_role(r),
-		.from = CONF_VM_INIT,
-		.to = CONF_VM_INIT };
-	if (request_bool(r, "dry-run", false)) {
+	t = edit_new(vm, r);
+	t->words = words;
+	t->unset = unset;
+	if (request_bool(r, "dry-run", false))
 		edit_dry(t, vm, r);
-		return;
-	}
-	t->job = verb_job(vm->daemon, r, vm);
-	while (*end)
-		end = &(*end)->next;
-	*end = t;
-	if (first == t)
-		edit_begin_next();
+	else
+		edit_queue(t, vm, r);
 }
 
 void verb_set(struct vm *vm, struct request *r)
@@ -301,4 +397,49 @@ void verb_enable(struct vm *vm, struct request *r)
 void verb_disable(struct vm *vm, struct request *r)
 {
 	edit_take(vm, r, json_pack("[s]", "VM.Enable=no"), false);
+}
+
+/* For edit: the main file, byte by byte. */
+void verb_file(struct vm *vm, struct request *r)
+{
+	struct conf_texts *texts;
+	const struct conf_source *src;
+	struct err e = ERR_INIT;
+	char version[17];
+	char *text;
+	size_t n;
+
+	if (!request_bool(r, "force", false) && edit_refuse(&vm->file.conf, &e) < 0) {
+		request_error(r, &e);
+		return;
+	}
+	texts = conf_texts_new(vm->daemon->dirs.config, vm->name, &e);
+	if (!texts) {
+		request_error(r, &e);
+		return;
+	}
+	src = conf_texts_sources(texts, &n);
+	edit_version(src, version);
+	text = base64_encode(src->text, src->len);
+	request_return(r,
+		json_pack("{s:s, s:s, s:s}", "path", src->file, "version", version, "text", text));
+	free(text);
+	conf_texts_free(texts);
+}
+
+void verb_edit(struct vm *vm, struct request *r)
+{
+	const char *text = request_string(r, "text"), *version = request_string(r, "version");
+	struct err e = ERR_INIT;
+	struct edit *t;
+
+	if (!text || !version || !base64_is(text)) {
+		err_set(&e, ERR_USAGE, "vm-edit: needs 'version' and 'text' as vm-file gives them");
+		request_error(r, &e);
+		return;
+	}
+	t = edit_new(vm, r);
+	t->version = xstrdup(version);
+	base64_decode(text, &t->whole);
+	edit_queue(t, vm, r);
 }

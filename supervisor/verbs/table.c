@@ -29,6 +29,8 @@ const struct verb_row verb_table[] = {
 	{ "vm-unset",            .on_vm = verb_unset },
 	{ "vm-enable",           .on_vm = verb_enable },
 	{ "vm-disable",          .on_vm = verb_disable },
+	{ "vm-file",             .on_vm = verb_file },
+	{ "vm-edit",             .on_vm = verb_edit },
 	{ "vm-set-memory",       .on_vm = verb_set_memory, .records = "size" },
 	{ "vm-qmp",              .on_vm = verb_qmp, .records = "command" },
 	{ "vm-history",          .on_vm = verb_history },

@@ -73,7 +73,7 @@ verb_fn verb_check;
 /* daemon.c */
 verb_fn verb_version, verb_debug_loop, verb_jobs, verb_job_cancel;
 /* edit.c */
-verb_vm_fn verb_set, verb_unset, verb_enable, verb_disable;
+verb_vm_fn verb_set, verb_unset, verb_enable, verb_disable, verb_file, verb_edit;
 /* exec.c, guest.c */
 verb_vm_fn verb_guest_exec, verb_guest_ping, verb_guest_info, verb_guest_fs, verb_guest_trim,
 	verb_guest_freeze, verb_guest_thaw, verb_guest_time, verb_guest_passwd, verb_guest_command;

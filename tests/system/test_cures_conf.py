@@ -190,6 +190,13 @@ def a_change_that_is_mistyped(p, daemon):
     daemon.ok("set", "a", "VM.Memory=32M", p.refused("set", "a", "VM.Memory=32M", code=3).split()[0])
 
 
+@cure("VISUAL or EDITOR in the environment names another editor")
+def an_editor_that_fails(p, daemon):
+    daemon.micro("a")
+    p.refused("edit", "a", env={"VISUAL": "", "EDITOR": "false"}, code=1)
+    daemon.ok("edit", "a", env={"VISUAL": "", "EDITOR": "sed -i s/16M/32M/"})
+
+
 # --- networks ---
 
 

@@ -107,6 +107,8 @@ def test_each_answer_is_as_the_schema_says(daemon, linux):
     a("vm-set", changes=["VM.CPUs=2", "NIC.lan.Link=up"])
     a("vm-set", **{"changes": ["VM.CPUs=3"], "dry-run": True})
     a("vm-enable")
+    file = a("vm-file")
+    a("vm-edit", version=file["version"], text=file["text"])
     a("vm-disable")
     a("vm-unset", **{"keys": ["VM.CPUs"], "dry-run": True})
     a("vm-unset", keys=["VM.CPUs", "NIC.lan.Link"])

@@ -93,6 +93,8 @@ def test_real_answers_fit(daemon, linux):
         lines.run(line, code)
     lines.run('qmp a query-status')
     lines.run("guest passwd a root", input="secret\n")
+    lines.run("edit micro", env={"VISUAL": "sed -i s/16M/24M/"})
+    lines.run("edit micro", env={"VISUAL": "sed -i s/24M/16M/"})
     lines.run("net stop default --dry-run", 5)
     lines.run("check", 2)
     lines.run("reload", 2)

@@ -182,9 +182,9 @@ static void the_vm_is_the_word_after_the_command(void **state)
 	static const struct {
 		const char *word[3], *vm;
 	} rows[] = {
-		{ { "edit", "web1" }, "web1" },
+		{ { "desc", "web1" }, "web1" },
 		{ { "snapshot", "restore", "web1" }, "web1" },
-		{ { "edit" }, NULL },
+		{ { "desc" }, NULL },
 		{ { "backup", "web1" }, "web1" },
 		{ { "config", "web1" }, "web1" },
 		{ { "config", "set", "web1" }, "web1" },

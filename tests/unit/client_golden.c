@@ -151,6 +151,7 @@ static void every_verb_has_an_answer(void **state)
 static int setup(void **state)
 {
 	setenv("TZ", "UTC", 1);
+	setenv("VISUAL", "sed -i s/1G/2G/", 1); /* edit */
 	/* guest passwd reads a line */
 	if (dup2(open("tests/golden/cli/stdin", O_RDONLY | O_CLOEXEC), STDIN_FILENO) < 0)
 		return -1;
