@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "conf/schema.h"
 #include "supervisor/api/api.h"
 #include "supervisor/client/args.h"
 #include "supervisor/client/conn.h"
@@ -148,9 +149,27 @@ static const struct api_arg *complete_current_operand(const struct line *l)
 	const struct api_arg *arg;
 
 	for (size_t i = 0; (arg = api_verb_arg(l->verb, i)); i++)
-		if (option_is_positional(arg) && skip-- == 0)
+		if (option_is_positional(arg) && (skip-- == 0 || arg->type == API_WORDS))
 			return arg;
 	return NULL;
+}
+
+/* VM.Memory= and the like; of sections with ids as far as the id. */
+static void complete_add_keys(struct buf *b, const struct line *l, const char *end)
+{
+	for (size_t i = 0; i < conf_vm_schema.sections; i++) {
+		const struct conf_section *s = &conf_vm_schema.section[i];
+		_cleanup_(free_ptr) char *dot = xasprintf("%s.", s->name);
+
+		if (s->size)
+			complete_add(b, l, dot, strlen(dot));
+		for (size_t k = 0; !s->size && k < s->keys; k++) {
+			_cleanup_(free_ptr) char *key =
+				xasprintf("%s%s%s", dot, s->key[k].name, end);
+
+			complete_add(b, l, key, strlen(key));
+		}
+	}
 }
 
 static void complete_add_operands(
@@ -164,6 +183,8 @@ static void complete_add_operands(
 		return;
 	if (arg->choices[0])
 		complete_add_choices(b, l, arg);
+	else if (streq(arg->name, "changes") || streq(arg->name, "keys"))
+		complete_add_keys(b, l, *arg->name == 'c' ? "=" : "");
 	else if (streq(arg->name, "name") && (target == API_NETWORK || target == API_NETWORKS))
 		names(data, "net-list", NULL, "name", &found);
 	else if (streq(arg->name, "name") || streq(arg->name, "pattern"))

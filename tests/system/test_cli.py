@@ -161,6 +161,7 @@ def test_completion(daemon):
     assert offers("start", "w") == {"web1", "web2"}
     assert "--timeout" in offers("stop", "--t")
     assert "list" in offers("net", "")
+    assert offers("set", "web1", "VM.Mem") == {"VM.Memory="}
 
 
 def test_commands_of_others_name_our_files(daemon):
