@@ -262,8 +262,9 @@ void verb_info(struct vm *vm, struct request *r)
 	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:n, s:s?, s:s, s:o, s:o, s:s?, s:o}", "name",
 		vm->name, "state", vm_state_name(vm->st.state), "reason", reason, "want",
 		vm_want_name(vm->st.want), "health", vm_health_text(vm), "since",
-		clock_shown(vm->st.since, vm->st.since_boot), "pid", "description", c->description,
-		"uuid", c->uuid ? c->uuid : vm->identity.uuid, "cpus",
+		clock_shown(vm->st.since, vm->st.since_boot), "pid", "description",
+		vm->file.have_conf ? vm->file.conf.description : c->description, "uuid",
+		c->uuid ? c->uuid : vm->identity.uuid, "cpus",
 		verb_show_if_known(vm, json_integer((json_int_t)c->cpus)), "memory",
 		verb_show_if_known(vm, json_integer((json_int_t)c->memory)), "machine",
 		vm->identity.machine || verb_show_is_unknown(vm) ? vm->identity.machine

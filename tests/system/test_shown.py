@@ -371,3 +371,11 @@ def test_nothing_is_left_of_a_vm_that_never_ran(daemon):
     os.unlink(os.path.join(daemon.config, "a.vm"))
     daemon.ok("forget", "a")
     assert os.listdir(daemon.log) == ["a"]  # the guest's output is kept
+
+
+def test_a_description_applies_at_once(daemon):
+    """As its row says: of a running VM, too."""
+    daemon.micro("a", "deaf")
+    daemon.ok("start", "a")
+    daemon.micro("a", "deaf", vm="Description=the shop\n")
+    assert daemon.info("a")["description"] == "the shop"
