@@ -16,8 +16,12 @@ extern void (*const vm_actions[VM_ACTIONS])(struct vm *vm);
 void start_at(struct vm_start *s, const struct start_step *step); /* continues there */
 void start_next(struct vm_start *s);
 void start_failed(struct vm_start *s, const struct err *e);
+/* What a part's start waited for is ready, or failed. Not from within that start. */
+void vm_part_started(struct vm *vm, const struct err *e);
 
 /* --- prepare.c --- */
+/* Fills in what is missing (uid, UUID, MAC addresses, ...); also for `cmdline` and `check`. */
+int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e);
 void start_make_nics(struct vm *vm); /* vm->proc.nic, from vm->proc.conf and the identity */
 
 /* --- the steps --- */

@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "supervisor/core/confine.h"
 #include "supervisor/core/keep.h"
+#include "supervisor/start/start.h"
 #include "supervisor/storage/snapshot_private.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vms.h"

@@ -11,6 +11,7 @@
 #include "supervisor/qemu/probe.h"
 #include "supervisor/check/vm.h"
 #include "supervisor/start/plan.h"
+#include "supervisor/start/start.h"
 
 struct look { /* a request waiting for a check */
 	struct daemon *daemon;

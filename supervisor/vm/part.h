@@ -50,8 +50,8 @@ struct vm_part {
 	int (*check)(const struct vm *vm, const struct conf_vm *c, const char **key, struct err *e);
 
 	/* Before QEMU: files, sockets, listeners. A failure fails the start. STEP_WAITS suspends
-	 * the start until vm_part_started(), or until close() ends it; after a wait that
-	 * succeeded, start is called again. */
+	 * the start until vm_part_started() of start/start.h, or until close() ends it; after a
+	 * wait that succeeded, start is called again. */
 	int (*start)(struct vm *vm, void **state, struct fd_list *fds, struct err *e);
 
 	/* The process is up. Nothing that fails here ends it. */
@@ -103,10 +103,6 @@ void fd_list_release(struct fd_list *l);
 
 /* The content of its slot. */
 void *vm_part_state(const struct vm *vm, const struct vm_part *p);
-
-/* What the part's start waited for is ready, or failed. Not from within that start.
- * start/engine.c */
-void vm_part_started(struct vm *vm, const struct err *e);
 
 /* Calls to all parts. */
 void vm_parts_attach(struct vm *vm, enum vm_attach how);

@@ -266,8 +266,6 @@ void vm_reset_failed(struct vm *vm, const char *who);
 /* The operation named by vm->busy is finished: wakes its waiters. */
 void vm_idle(struct vm *vm);
 
-/* Fills in what is missing (uid, UUID, MAC addresses, ...); also for `cmdline` and `check`. */
-int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e);
 void vm_power_button(struct vm *vm);
 /* presses again, or applies OnStopTimeout= at the deadline */
 void vm_power_button_again(struct vm *vm);
