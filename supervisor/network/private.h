@@ -162,6 +162,8 @@ bool network_rules_lost(const struct network *n);
 /* If it is up: restores what others removed, the bridge and its address; all: rules and ip_forward
  * too. */
 void network_repair(struct network *n, bool all);
+/* Writes everything that its dnsmasq reads. True: the running one does not see it. */
+bool network_serve_files(struct network *n);
 /* The door is shut, or could not be. */
 void network_door_moved(struct network *n, const struct err *e);
 void network_dnsmasq_event(void *data, enum dnsmasq_event event, const struct err *e);
@@ -206,9 +208,6 @@ bool record_load(struct network *n, pid_t *pid, uint64_t *start, bool *same_boot
 void choice_load(struct network *n); /* always sets a MAC */
 int choice_save(const struct network *n, struct err *e);
 bool choice_stands(const struct network *n); /* the file exists */
-
-/* Writes everything that its dnsmasq reads. True: the running one does not see it. */
-bool network_serve_files(struct network *n);
 
 /* adopt.c */
 void networks_settled(void *ns); /* called 50 ms after files have changed */

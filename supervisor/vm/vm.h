@@ -239,6 +239,14 @@ int vm_draft_identity(
 /* The guest ended, and policy keeps its process paused (On...=pause); only a reset lets it run
  * again. */
 bool vm_is_tombstone(const struct vm *vm);
+/* The guest ended by itself and left only a tombstone. */
+void vm_ended(struct vm *vm, enum vm_ending ending);
+/* qmp_call() with the usual timeout; reply may be NULL (errors are logged). */
+void vm_call(struct vm *vm, const char *command, json_t *arguments, qmp_reply_fn *reply);
+void vm_monitor_close(struct vm *vm);
+void vm_monitor_release(struct vm *vm); /* and forgets all that it told */
+/* Forgets a process, which may keep running. Keeps its configuration, which policy needs. */
+void vm_process_release(struct vm *vm);
 
 /* --- wish.c: verbs. who: requester, for log and history. --- */
 /* The only function that decides whether a VM may start: for a verb, for the boot of the host,
@@ -266,37 +274,36 @@ void vm_reset_failed(struct vm *vm, const char *who);
 /* The operation named by vm->busy is finished: wakes its waiters. */
 void vm_idle(struct vm *vm);
 
+/* --- stop.c --- */
 void vm_power_button(struct vm *vm);
 /* presses again, or applies OnStopTimeout= at the deadline */
 void vm_power_button_again(struct vm *vm);
-/* It should have started with the host, and did not. */
-void vm_report_missed(struct vm *vm, const char *why);
-/* Logs which method (agent or power button) shut the guest down. */
-void vm_log_shutdown_method(const struct vm *vm);
 void vm_quit(struct vm *vm);
 void vm_kill_process(struct vm *vm);
 void vm_start_timeout(struct vm *vm);
-void vm_clean(struct vm *vm); /* undoes what the record says was made */
 void vm_watch_process(struct vm *vm);
+
+/* --- gone.c --- */
+void vm_clean(struct vm *vm); /* undoes what the record says was made */
 /* The process exited, or preparation failed: policy picks the event. */
 void vm_exited(struct vm *vm);
 /* Enters backoff: arms the restart timer and saves the record. */
 void vm_enter_backoff(struct vm *vm);
-/* The guest ended by itself and left only a tombstone. */
-void vm_ended(struct vm *vm, enum vm_ending ending);
-/* QEMU answers, but its run state says that the guest has ended. */
-void vm_found_ended(struct vm *vm, const struct run_state *found);
-/* The last lines of QEMU's stderr, escaped; the caller frees them. "" if there are none. *why: the
- * line that tells why it did not start; last_words.c */
-char *vm_last_words(struct vm *vm, char **why);
+
+/* --- events.c --- */
 void vm_qmp_event(void *data, const char *name, const json_t *event_data);
 /* Changes caused by our own commands are free. False: rate limit exceeded, and the monitor is
  * closed. */
 bool vm_event_bearable(struct vm *vm);
-void vm_limits_init(
-	struct vm *vm); /* rate limits of what its QEMU may cause; as long-lived as struct vm */
+/* QEMU answers, but its run state says that the guest has ended. */
+void vm_found_ended(struct vm *vm, const struct run_state *found);
 /* "nospace on root"; the caller frees it. */
 char *vm_io_error_text(bool space, const char *node);
+
+/* --- last_words.c --- */
+/* The last lines of QEMU's stderr, escaped; the caller frees them. "" if there are none. *why: the
+ * line that tells why it did not start. */
+char *vm_last_words(struct vm *vm, char **why);
 
 /* --- start_state.c --- */
 const char *vm_start_step(
@@ -312,13 +319,8 @@ void vm_start_fail(struct vm *vm, enum vm_ending whose, const struct err *e);
 extern const struct qmp_handlers vm_qmp_handlers;
 void vm_connect_monitor(struct vm *vm); /* if not connected; on failure retries later */
 void vm_reconnect(struct vm *vm, double seconds);
-/* qmp_call() with the usual timeout; reply may be NULL (errors are logged). */
-void vm_call(struct vm *vm, const char *command, json_t *arguments, qmp_reply_fn *reply);
-void vm_monitor_close(struct vm *vm);
-void vm_monitor_release(struct vm *vm); /* and forgets all that it told */
-/* Forgets a process, which may keep running. Keeps its configuration, which policy needs. */
-void vm_process_release(struct vm *vm);
 
+/* --- nic.c --- */
 void vm_free_nics(struct vm *vm);
 
 /* --- wait.c --- */
@@ -356,6 +358,10 @@ void vm_report_state(struct vm *vm, enum vm_state from);
 /* The guest reset itself: reports vm->log.resets. */
 void vm_report_reset(struct vm *vm);
 void vm_report_health(struct vm *vm, bool well, const char *why);
+/* It should have started with the host, and did not. */
+void vm_report_missed(struct vm *vm, const char *why);
+/* Logs which method (agent or power button) shut the guest down. */
+void vm_log_shutdown_method(const struct vm *vm);
 /* Appends one record; who and why may be NULL. Records that nobody requested are rate-limited:
  * the last one suppressed is written some seconds later with their number. */
 void vm_history(struct vm *vm, const char *event, const char *who, const char *why);
@@ -367,6 +373,8 @@ json_t *vm_take_notes(struct vm *vm); /* array of texts, owned by the caller; NU
 void vm_history_flush(struct vm *vm); /* and stops its timer */
 /* Who requested the next state change, for log and history; NULL if nobody. */
 void vm_set_requester(struct vm *vm, const char *who);
+/* Rate limits of what its QEMU may cause; as long-lived as struct vm. */
+void vm_limits_init(struct vm *vm);
 
 /* --- record.c --- */
 void vm_record_write(struct vm *vm);
