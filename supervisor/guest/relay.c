@@ -16,8 +16,8 @@
 enum {
 	RELAY_SECONDS = 30, /* for vmkeep-jail to set up */
 	RELAY_OOM_SCORE = 500,
-	/* A client whose host is gone is dropped after KEEP_IDLE + KEEP_TRIES * KEEP_INTERVAL
-	 * seconds. */
+	/* A client whose host is gone is dropped after RELAY_KEEP_IDLE + RELAY_KEEP_TRIES *
+	 * RELAY_KEEP_INTERVAL seconds. */
 	RELAY_KEEP_IDLE = 60,
 	RELAY_KEEP_INTERVAL = 20,
 	RELAY_KEEP_TRIES = 6,

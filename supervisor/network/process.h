@@ -89,10 +89,10 @@ struct dnsmasq_seen *dnsmasq_look(const char *run, const char *jail);
 void dnsmasq_seen_free(struct dnsmasq_seen *seen);
 /* Kills one that belongs to no network. */
 void dnsmasq_end_stray(const struct dnsmasq_seen *one, const char *run, const char *jail);
-/* SIGTERM, SIGKILL after 2 s; STOPPED follows, even if nothing ran. */
+/* SIGTERM, SIGKILL after 2 s; DNSMASQ_STOPPED follows, even if nothing ran. */
 void dnsmasq_stop(struct dnsmasq *d);
-/* Stops it if it runs, starts it, and retries until it is up; no event except NEW_PID. For a bridge
- * that was remade: the DHCP socket is bound to the old one. */
+/* Stops it if it runs, starts it, and retries until it is up; no event except DNSMASQ_NEW_PID. For
+ * a bridge that was remade: the DHCP socket is bound to the old one. */
 void dnsmasq_restart(struct dnsmasq *d);
 /* Makes it forget the host lines of removed files. */
 void dnsmasq_reread(struct dnsmasq *d);
