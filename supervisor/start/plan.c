@@ -28,9 +28,8 @@ int vm_firmware(
 	return r < 0 ? err_wrap(e, r, "UEFI firmware") : 0;
 }
 
-int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *p,
-	enum conf_accel accel, bool paste, struct arena *a, struct argv_context *ctx,
-	struct firmware **firmware, struct err *e)
+int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *p, struct arena *a,
+	struct argv_context *ctx, struct firmware **firmware, struct err *e)
 {
 	const struct daemon *d = vm->daemon;
 	int r = 0;
@@ -38,13 +37,11 @@ int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *
 	*firmware = NULL;
 	if (p)
 		r = vm_firmware(c, p, firmware, e);
-	*ctx = (struct argv_context){ .paste = paste,
-		.accel = accel,
-		.image_dir = d->image_dir,
-		.nvram = *firmware ? arena_printf(a, "%s/vms/%s/" VM_NVRAM, d->dirs.state, vm->name)
-				   : NULL,
-		.firmware = *firmware };
-	if (paste && ctx->nvram && access(ctx->nvram, F_OK) < 0) /* made by its first start */
+	ctx->image_dir = d->image_dir;
+	ctx->nvram =
+		*firmware ? arena_printf(a, "%s/vms/%s/" VM_NVRAM, d->dirs.state, vm->name) : NULL;
+	ctx->firmware = *firmware;
+	if (ctx->paste && ctx->nvram && access(ctx->nvram, F_OK) < 0) /* made by its first start */
 		ctx->nvram = (*firmware)->vars;
 	return r;
 }
@@ -188,10 +185,9 @@ int vm_plan_make(struct vm_plan *out, struct vm *vm, const struct probe *p,
 	const struct fd_list *fds, struct err *e)
 {
 	_cleanup_(arena_release) struct arena a = ARENA_INIT;
-	struct argv_context ctx;
+	struct argv_context ctx = { .accel = vm->proc.accel };
 	struct firmware *firmware = NULL;
-	int r = vm_argv_context(
-		vm, &vm->proc.conf, p, vm->proc.accel, false, &a, &ctx, &firmware, e);
+	int r = vm_argv_context(vm, &vm->proc.conf, p, &a, &ctx, &firmware, e);
 
 	*out = (struct vm_plan)VM_PLAN_INIT;
 	if (r < 0)

@@ -12,10 +12,10 @@
 int vm_firmware(
 	const struct conf_vm *c, const struct probe *p, struct firmware **out, struct err *e);
 
-/* Everything argv_build() needs. Strings live in the arena; the caller frees firmware. */
-int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *p,
-	enum conf_accel accel, bool paste, struct arena *a, struct argv_context *ctx,
-	struct firmware **firmware, struct err *e);
+/* Everything argv_build() needs besides ctx->accel and ctx->paste, which the caller sets. Strings
+ * live in the arena; the caller frees firmware. */
+int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *p, struct arena *a,
+	struct argv_context *ctx, struct firmware **firmware, struct err *e);
 
 /* The command line, and the plan for vmkeep-jail (jail/plan.h), of vm->proc.conf and vm->proc.accel.
  * For a start, and for a check on a copy of the VM: changes nothing but the identity's slots. */

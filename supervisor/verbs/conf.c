@@ -235,7 +235,7 @@ static int verb_conf_build(struct vm *vm, const struct probe *probe, enum conf_a
 	bool up = vm_state_has_process(vm->st.state);
 	const struct conf_vm *conf = up ? &vm->proc.conf : &vm->file.conf;
 	const char *machine = probe_machine(probe, conf->machine);
-	struct argv_context ctx;
+	struct argv_context ctx = { .paste = true, .accel = accel };
 	struct arena a = ARENA_INIT;
 	struct firmware *firmware = NULL;
 	int r;
@@ -249,7 +249,7 @@ static int verb_conf_build(struct vm *vm, const struct probe *probe, enum conf_a
 		if (r < 0)
 			return r;
 	}
-	r = vm_argv_context(vm, conf, probe, accel, true, &a, &ctx, &firmware, e);
+	r = vm_argv_context(vm, conf, probe, &a, &ctx, &firmware, e);
 	if (r == 0)
 		r = verb_conf_argv(vm, conf, probe, &ctx, bases, text, e);
 	if (r == 0)
