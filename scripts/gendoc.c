@@ -23,7 +23,7 @@
 enum { LINE_MAX_LEN = 4096, COMMANDS_MAX = 256 };
 
 /* Escapes what roff would interpret; '-' stays the character that people type. */
-static void put(const char *s, size_t len)
+static void roff_put(const char *s, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
 		switch (s[i]) {
@@ -42,15 +42,15 @@ static void put(const char *s, size_t len)
 		}
 }
 
-static void word(const char *macro, const char *s)
+static void roff_word(const char *macro, const char *s)
 {
 	printf("%s \"\\&", macro);
-	put(s, strlen(s));
+	roff_put(s, strlen(s));
 	putchar('"');
 }
 
 /* Where the first sentence of a text ends: roff wants each sentence on its own line. */
-static size_t sentence_len(const char *s)
+static size_t roff_sentence_len(const char *s)
 {
 	size_t len = 0;
 
@@ -62,13 +62,13 @@ static size_t sentence_len(const char *s)
 
 /* Protects the beginning of each line from being a roff request, and ends the text with a full
  * stop. */
-static void text_as_is(const char *s)
+static void roff_text_as_is(const char *s)
 {
-	size_t len = sentence_len(s);
+	size_t len = roff_sentence_len(s);
 
-	for (;; s++, len = sentence_len(s)) {
+	for (;; s++, len = roff_sentence_len(s)) {
 		fputs("\\&", stdout);
-		put(s, len);
+		roff_put(s, len);
 		s += len;
 		puts(s[-1] == '.' ? "" : ".");
 		if (!*s)
@@ -76,20 +76,20 @@ static void text_as_is(const char *s)
 	}
 }
 
-static void text(const char *s)
+static void roff_text(const char *s)
 {
 	_cleanup_(free_ptr) char *copy = xstrdup(s);
 
 	*copy = (char)toupper((unsigned char)*copy);
-	text_as_is(copy);
+	roff_text_as_is(copy);
 }
 
-static void list_begin(bool compact)
+static void roff_list_begin(bool compact)
 {
 	printf(".Bl -tag -width Ds%s\n", compact ? " -compact" : "");
 }
 
-static void list_end(void)
+static void roff_list_end(void)
 {
 	puts(".El");
 }
@@ -112,7 +112,7 @@ static void key_facts(const struct conf_key *k)
 		buf_adds(&b, "; root only");
 	buf_adds(&b, "]");
 	fputs("\\&", stdout);
-	put(b.data, b.len);
+	roff_put(b.data, b.len);
 	putchar('\n');
 	buf_release(&b);
 }
@@ -121,9 +121,9 @@ static void key(const struct conf_key *k)
 {
 	_cleanup_(free_ptr) char *name = xasprintf("%s=", k->name);
 
-	word(".It Cm", name);
+	roff_word(".It Cm", name);
 	putchar('\n');
-	text_as_is(k->help); /* may begin with a value: kvm */
+	roff_text_as_is(k->help); /* may begin with a value: kvm */
 	key_facts(k);
 }
 
@@ -147,15 +147,15 @@ static int keys(const char *which)
 		_cleanup_(free_ptr) char *header =
 			xasprintf("[%s%s]", s->name, s->size ? " ID" : "");
 
-		word(".Ss", header);
+		roff_word(".Ss", header);
 		putchar('\n');
-		text(s->help);
+		roff_text(s->help);
 		if (!s->keys)
 			continue;
-		list_begin(false);
+		roff_list_begin(false);
 		for (size_t k = 0; k < s->keys; k++)
 			key(&s->key[k]);
-		list_end();
+		roff_list_end();
 	}
 	return schema ? 0 : -1;
 }
@@ -179,16 +179,16 @@ static void aliases(const struct api_verb *v)
 	fputs("Also accepted: ", stdout);
 	for (size_t i = 0; i < API_ALIASES_MAX && v->aliases[i]; i++) {
 		fputs(i ? ", " : "", stdout);
-		put(v->aliases[i], strlen(v->aliases[i]));
+		roff_put(v->aliases[i], strlen(v->aliases[i]));
 	}
 	puts(".");
 }
 
 static void verb_words(const struct api_verb *v)
 {
-	text(v->help);
+	roff_text(v->help);
 	if (v->text)
-		text(v->text);
+		roff_text(v->text);
 }
 
 /* Targets and --no-wait mean the same for all verbs: the page explains them once. */
@@ -208,15 +208,15 @@ static void command_options(const struct api_verb *v)
 		if (!is_own_option(v, i, arg))
 			continue;
 		if (!begun)
-			list_begin(true);
+			roff_list_begin(true);
 		begun = true;
-		word(".It", arg->option);
+		roff_word(".It", arg->option);
 		putchar('\n');
-		text(arg->help);
+		roff_text(arg->help);
 		choices(arg);
 	}
 	if (begun)
-		list_end();
+		roff_list_end();
 }
 
 static void command(const struct api_verb *v)
@@ -224,9 +224,9 @@ static void command(const struct api_verb *v)
 	struct buf usage = BUF_INIT;
 
 	help_usage(&usage, v);
-	word(".It Ic", v->command);
+	roff_word(".It Ic", v->command);
 	if (usage.len > strlen(v->command))
-		word(" No", usage.data + strlen(v->command) + 1);
+		roff_word(" No", usage.data + strlen(v->command) + 1);
 	putchar('\n');
 	verb_words(v);
 	command_options(v);
@@ -243,7 +243,7 @@ static int commands(const char *which)
 	size_t n = 0;
 
 	assert(api_verbs_n <= COMMANDS_MAX);
-	list_begin(false);
+	roff_list_begin(false);
 	for (size_t i = 0; i < api_verbs_n; i++) {
 		const struct api_verb *v = &api_verbs[i];
 
@@ -253,7 +253,7 @@ static int commands(const char *which)
 		n++;
 		command(v);
 	}
-	list_end();
+	roff_list_end();
 	return n ? 0 : -1;
 }
 
@@ -285,7 +285,7 @@ static void fields(const char *what, const char *with, const struct api_field *f
 	for (; f->name; f++) {
 		const char *end = f[1].name ? ";" : ".";
 
-		word(".Ar", f->name);
+		roff_word(".Ar", f->name);
 		printf(" Pq %s", api_value_name(f->type));
 		own_name(f);
 		for (const struct api_field *m = f->of; m && m->name; m++) {
@@ -295,7 +295,7 @@ static void fields(const char *what, const char *with, const struct api_field *f
 		printf(" %s\n", f->help ? ":" : end);
 		if (f->help) {
 			fputs("\\&", stdout);
-			put(f->help, strlen(f->help));
+			roff_put(f->help, strlen(f->help));
 			puts(end);
 		}
 	}
@@ -311,21 +311,21 @@ static void verb(const struct api_verb *v)
 {
 	const struct api_arg *arg = api_verb_arg(v, 0);
 
-	word(".It Ic", v->execute);
+	roff_word(".It Ic", v->execute);
 	putchar('\n');
 	verb_words(v);
 	if (arg)
-		list_begin(true);
+		roff_list_begin(true);
 	for (size_t i = 0; (arg = api_verb_arg(v, i)); i++) {
-		word(".It Ar", arg->name);
+		roff_word(".It Ar", arg->name);
 		printf(" Pq %s%s\n", api_type_name(arg->type), arg->required ? ", required" : "");
-		text(argument_help(v, i, arg));
+		roff_text(argument_help(v, i, arg));
 		choices(arg);
 	}
 	if (api_verb_arg(v, 0))
-		list_end();
+		roff_list_end();
 	fputs("Returns ", stdout);
-	put(v->result, strlen(v->result));
+	roff_put(v->result, strlen(v->result));
 	puts(".");
 	result(&v->returns);
 	result(&v->other);
@@ -339,17 +339,17 @@ static void verb(const struct api_verb *v)
 
 static int verbs(const char *which)
 {
-	list_begin(false);
+	roff_list_begin(false);
 	for (size_t i = 0; i < api_verbs_n; i++)
 		verb(&api_verbs[i]);
-	list_end();
+	roff_list_end();
 	return *which ? -1 : 0;
 }
 
 /* "name: the VM; state: where it is now" */
 static void members(const char *data)
 {
-	list_begin(true);
+	roff_list_begin(true);
 	while (*data) {
 		size_t len = strcspn(data, ";"), name = strcspn(data, ":");
 		_cleanup_(free_ptr) char *member = xstrndup(data, name);
@@ -357,24 +357,24 @@ static void members(const char *data)
 			name + 2 < len ? xstrndup(data + name + 2, len - name - 2)
 				       : xstrdup(member);
 
-		word(".It Ar", member);
+		roff_word(".It Ar", member);
 		putchar('\n');
-		text_as_is(meaning);
+		roff_text_as_is(meaning);
 		data += len + strspn(data + len, "; ");
 	}
-	list_end();
+	roff_list_end();
 }
 
 static int events(const char *which)
 {
-	list_begin(false);
+	roff_list_begin(false);
 	for (size_t i = 0; i < api_events_n; i++) {
-		word(".It Ic", api_events[i].name);
+		roff_word(".It Ic", api_events[i].name);
 		putchar('\n');
-		text(api_events[i].help);
+		roff_text(api_events[i].help);
 		members(api_events[i].data);
 	}
-	list_end();
+	roff_list_end();
 	return *which ? -1 : 0;
 }
 
@@ -384,9 +384,9 @@ static int classes(const char *which)
 		const struct api_class *c = api_class((enum err_class)i);
 
 		printf(".It %d", c->exit);
-		word(" Pq", c->name);
+		roff_word(" Pq", c->name);
 		putchar('\n');
-		text(c->help);
+		roff_text(c->help);
 	}
 	return *which ? -1 : 0;
 }
@@ -394,9 +394,9 @@ static int classes(const char *which)
 static int options(const char *which)
 {
 	for (size_t i = 0; i < ARGS_COMMONS; i++) {
-		word(".It", args_common[i].option);
+		roff_word(".It", args_common[i].option);
 		putchar('\n');
-		text(args_common[i].help);
+		roff_text(args_common[i].help);
 	}
 	return *which ? -1 : 0;
 }
