@@ -187,7 +187,7 @@ fuzz-smoke: ## run all fuzzers, 30 seconds in total
 # Manual pages: templates next to what they describe, filled from the tables by scripts/gendoc.c.
 MAN_IN   := $(shell find conf supervisor -name '*.[1-8].in')
 MANPAGES := $(patsubst %.in,$(B)/man/%,$(notdir $(MAN_IN)))
-$(B)/scripts/gendoc: $(B)/scripts/gendoc.o $(call libs,supervisor/client)
+$(B)/scripts/gendoc: $(B)/scripts/gendoc.o $(B)/scripts/roff.o $(call libs,supervisor/client)
 	$(link) -ljansson -linih
 define manpage
 $(B)/man/$(notdir $(1:%.in=%)): $(1) $(B)/scripts/gendoc

@@ -7,7 +7,6 @@
  * error, so that no page silently loses a part.
  */
 #include <assert.h>
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,84 +14,13 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "conf/schema.h"
+#include "scripts/roff.h"
 #include "supervisor/api/api.h"
 #include "supervisor/client/args.h"
 #include "supervisor/client/help.h"
 #include "supervisor/client/option.h"
 
 enum { LINE_MAX_LEN = 4096, COMMANDS_MAX = 256 };
-
-/* Escapes what roff would interpret; '-' stays the character that people type. */
-static void roff_put(const char *s, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		switch (s[i]) {
-		case '\\':
-			fputs("\\e", stdout);
-			break;
-		case '-':
-			fputs("\\-", stdout);
-			break;
-		case '"':
-			fputs("\\(dq", stdout);
-			break;
-		default:
-			putchar(s[i]);
-			break;
-		}
-}
-
-static void roff_word(const char *macro, const char *s)
-{
-	printf("%s \"\\&", macro);
-	roff_put(s, strlen(s));
-	putchar('"');
-}
-
-/* Where the first sentence of a text ends: roff wants each sentence on its own line. */
-static size_t roff_sentence_len(const char *s)
-{
-	size_t len = 0;
-
-	while (s[len] &&
-		!(s[len] == '.' && s[len + 1] == ' ' && isupper((unsigned char)s[len + 2])))
-		len++;
-	return s[len] ? len + 1 : len;
-}
-
-/* Protects the beginning of each line from being a roff request, and ends the text with a full
- * stop. */
-static void roff_text_as_is(const char *s)
-{
-	size_t len = roff_sentence_len(s);
-
-	for (;; s++, len = roff_sentence_len(s)) {
-		fputs("\\&", stdout);
-		roff_put(s, len);
-		s += len;
-		puts(s[-1] == '.' ? "" : ".");
-		if (!*s)
-			return;
-	}
-}
-
-static void roff_text(const char *s)
-{
-	_cleanup_(free_ptr) char *copy = xstrdup(s);
-
-	*copy = (char)toupper((unsigned char)*copy);
-	roff_text_as_is(copy);
-}
-
-static void roff_list_begin(bool compact)
-{
-	printf(".Bl -tag -width Ds%s\n", compact ? " -compact" : "");
-}
-
-static void roff_list_end(void)
-{
-	puts(".El");
-}
 
 /* --- configuration ------------------------------------------------------------------------- */
 
