@@ -41,6 +41,14 @@ static struct display_state *display_of(const struct vm *vm)
 	return vm_part_state(vm, &display_part);
 }
 
+/* "127.0.0.1:5900" or the socket's path; NULL if there is none. */
+static const char *display_address(const struct vm *vm)
+{
+	const struct display_state *s = display_of(vm);
+
+	return s && s->display ? s->display->address : NULL;
+}
+
 /* If another VM holds the fixed TCP port, names that VM in the error. */
 static void display_name_holder(const struct vm *vm, const char *address, struct err *e)
 {
@@ -215,13 +223,6 @@ static void display_close(struct vm *vm, void **state, bool ended)
 		display_stop(s->display);
 	free(s->lost);
 	free(s->closed);
-}
-
-const char *display_address(const struct vm *vm)
-{
-	const struct display_state *s = display_of(vm);
-
-	return s && s->display ? s->display->address : NULL;
 }
 
 static void display_info(const struct vm *vm, void *state, json_t *out)

@@ -13,13 +13,10 @@
 #include "base/err.h"
 
 struct conf_problems;
-struct vm;
 struct vms;
 
 /* Retries for all VMs that were adopted without their display; what still fails is reported in
  * p. */
 void displays_restore(struct vms *vms, struct conf_problems *p);
-/* "127.0.0.1:5900" or the socket's path; NULL if there is none. */
-const char *display_address(const struct vm *vm);
 
 #endif

@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "supervisor/host/port.h"
-#include "supervisor/guest/display.h"
 #include "supervisor/vm/vms.h"
 
 enum { VNC_PORT_FIRST = 5900, VNC_PORTS = 4096 };

@@ -23,7 +23,9 @@ static char *trouble_invalid(const struct vm *vm)
 		    : xasprintf("invalid: %.*s", (int)len, text);
 }
 
-char *vm_file_trouble(const struct vm *vm)
+/* "invalid: web1.vm:3: Memry: unknown key", "file missing"; NULL: its file is fine. The caller
+ * frees it. */
+static char *trouble_of_file(const struct vm *vm)
 {
 	if (vm->file.orphan)
 		return xstrdup("file missing");
@@ -32,7 +34,7 @@ char *vm_file_trouble(const struct vm *vm)
 
 char *vm_reason_text(const struct vm *vm)
 {
-	_cleanup_(free_ptr) char *file = vm_file_trouble(vm);
+	_cleanup_(free_ptr) char *file = trouble_of_file(vm);
 
 	return xasprintf(
 		"%s%s%s", file ? file : "", file && vm->st.reason[0] ? "; " : "", vm->st.reason);
@@ -107,7 +109,7 @@ static void trouble_up(const struct vm *vm, const struct trouble_list *l)
 void vm_troubles(struct vm *vm, trouble_fn *report, void *data)
 {
 	const struct trouble_list l = { report, data };
-	_cleanup_(free_ptr) char *file = vm_file_trouble(vm);
+	_cleanup_(free_ptr) char *file = trouble_of_file(vm);
 
 	if (file)
 		trouble_add(&l, vm->file.orphan ? TROUBLE_WARNING : TROUBLE_CRITICAL, "%s", file);

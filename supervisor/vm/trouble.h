@@ -9,9 +9,6 @@
 
 #include "supervisor/vm/vm.h"
 
-/* "invalid: web1.vm:3: Memry: unknown key", "file missing"; NULL: its file is fine. The caller
- * frees it. */
-char *vm_file_trouble(const struct vm *vm);
 /* What the REASON of list and info tells: trouble with its file, then why it is in its state. */
 char *vm_reason_text(const struct vm *vm);
 /* How bad, in the order in which they are listed. UNKNOWN: nobody can tell whether all is well. */
