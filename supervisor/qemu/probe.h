@@ -77,10 +77,11 @@ void probes_get(struct probes *ps, const char *binary, probe_done_fn *done, void
 /* Drops the callbacks of a caller that goes away. */
 void probes_forget(struct probes *ps, const void *data);
 
-/* Tests KVM by booting 512 bytes (facts: opening /dev/kvm and even a KVM_RUN succeed on hosts where
- * kernels hang). Tries of 1, 5 and 30 s. Success is remembered while /dev/kvm stays the same device
- * and can be opened, failure never. e is NULL on success, p always; done is called immediately only
- * if success is remembered, else from the loop. */
+/* Tests KVM by booting 512 bytes: opening /dev/kvm and even a KVM_RUN succeed on hosts where kernels
+ * hang. Tries of 1, 5 and 30 s. Success is remembered while /dev/kvm stays the same device and can
+ * be opened. A failure is tested again each time, without the 30 s for 5 minutes after a hang. e is
+ * NULL on success, p always; done is called immediately only if success is remembered, else from
+ * the loop. */
 void probes_kvm(struct probes *ps, const struct probe *p, probe_done_fn *done, void *data);
 /* The seconds that the successful test took. More than 1: slow, but not broken. */
 double probes_kvm_seconds(const struct probes *ps);

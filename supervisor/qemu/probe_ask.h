@@ -39,8 +39,8 @@ void ask_release(struct ask *a);
 
 /* --- probe_kvm.c: whether KVM can run guests here ---
  *
- * Opening /dev/kvm, its API version and even one KVM_RUN succeed on hosts where every kernel hangs
- * (facts/qmp.md 13), so boot 512 bytes of code that makes QEMU exit with a status of our own. */
+ * Opening /dev/kvm, its API version and even one KVM_RUN succeed on hosts where every kernel hangs,
+ * so boot 512 bytes of code that makes QEMU exit with a status of our own. */
 enum { KVM_TRIES = 3, KVM_HUNG_SECONDS = 300 };
 struct kvm {
 	struct ask ask;

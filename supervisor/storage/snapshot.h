@@ -3,8 +3,8 @@
  * supervisor/storage/snapshot.h - QEMU internal snapshots of a running or stopped guest
  *
  * The snapshots are in the disks' own qcow2 files, with memory if the guest runs. We make the
- * checks that QEMU omits (facts: it silently skips a disk that is not named, and loading a tag that
- * does not exist stops the guest): all writable disks are qcow2 and named, UEFI variables included;
+ * checks that QEMU omits (it silently skips a disk that is not named, and loading a tag that does
+ * not exist stops the guest): all writable disks are qcow2 and named, UEFI variables included;
  * the tag exists or does not, as required; after a failed load the guest is never resumed.
  */
 #ifndef SUPERVISOR_STORAGE_SNAPSHOT_H
