@@ -22,7 +22,6 @@ enum {
 	L1_MAX = 32 << 20, /* bytes, as QEMU has it */
 	REFTABLE_MAX = 8 << 20,
 	SNAPSHOTS_MAX = 65536,
-	SNAPSHOT_MIN = 40,
 	CHUNK = 64 << 10,
 	BLOCKS_MAX = 64,
 	SCAN_MAX = 256 << 20, /* of level 2 tables: describes 2 TiB */
