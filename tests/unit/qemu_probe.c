@@ -2,78 +2,12 @@
 /*
  * A QEMU binary's capabilities are read from its own answers, queried once per binary and cached; a
  * missing, broken or changed binary is distinguished, and every caller is called back exactly once.
- * The KVM test runs with TCG instead.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/unit/probe_lab.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <sys/stat.h>
 
-#include "base/file.h"
-#include "base/loop.h"
-#include "base/mem.h"
-#include "supervisor/qemu/probe.h"
-#include "supervisor/qemu/probe_ask.h"
-#include "supervisor/host/uids.h"
 #include "tests/unit/golden.h"
-#include "tests/unit/slow.h"
-#include "tests/unit/stand_in_jail.h"
-
-static struct uids uids;
-static const char qemu[] = "qemu-system-x86_64";
-
-struct fixture {
-	struct loop loop;
-	char dir[64];
-	int dirfd;
-	struct probes *probes;
-	unsigned calls;
-	bool ok;
-	struct err err;
-	char machine[64];
-	unsigned major;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = xcalloc(1, sizeof *f);
-
-	signal(SIGPIPE, SIG_IGN);
-	strcpy(f->dir, "/tmp/vmkeep-probe-XXXXXX");
-	if (loop_init(&f->loop) < 0 || !mkdtemp(f->dir))
-		return -1;
-	f->dirfd = open(f->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	f->probes = probes_new(f->loop.ev, f->dirfd, stand_in_jail(), f->dir, &uids);
-	*state = f;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	probes_free(f->probes);
-	loop_release(&f->loop);
-	close(f->dirfd);
-	file_remove_tree(AT_FDCWD, f->dir, NULL);
-	free(f);
-	return 0;
-}
-
-static void answered(struct fixture *f, const struct err *e)
-{
-	f->calls++;
-	f->ok = !e;
-	if (e)
-		err_copy(&f->err, e);
-	ev_break(f->loop.ev, EVBREAK_ALL);
-}
 
 static void on_probe(void *data, const struct probe *p, const struct err *e)
 {
@@ -85,52 +19,6 @@ static void on_probe(void *data, const struct probe *p, const struct err *e)
 		f->major = p->major;
 	}
 	answered(f, e);
-}
-
-static void on_kvm(void *data, const struct probe *none, const struct err *e)
-{
-	assert_null(none);
-	answered(data, e);
-}
-
-static void give_up(struct ev_loop *ev, ev_timer *t, int revents)
-{
-	(void)t, (void)revents;
-	ev_break(ev, EVBREAK_ALL);
-}
-
-static void wait_for(struct fixture *f, unsigned calls)
-{
-	ev_timer t;
-
-	ev_timer_init(&t, give_up, stretched(30), 0);
-	ev_timer_start(f->loop.ev, &t);
-	while (f->calls < calls && ev_is_active(&t))
-		ev_run(f->loop.ev, 0);
-	assert_int_equal(f->calls, calls);
-	ev_timer_stop(f->loop.ev, &t);
-}
-
-/* A script that counts its runs and then runs the given commands. */
-static char *script(struct fixture *f, const char *name, const char *rest)
-{
-	char *path = xasprintf("%s/%s", f->dir, name);
-	char *text = xasprintf("#!/bin/sh\necho run >>%s/runs\n%s\n", f->dir, rest);
-
-	assert_int_equal(file_replace(AT_FDCWD, path, 0755, text, strlen(text), false, NULL), 0);
-	free(text);
-	return path;
-}
-
-static size_t runs(struct fixture *f)
-{
-	struct buf b = BUF_MAX(4096);
-	size_t n;
-
-	file_read(f->dirfd, "runs", &b, &(struct err)ERR_INIT);
-	n = b.len / strlen("run\n");
-	buf_release(&b);
-	return n;
 }
 
 static const char replies[] =
@@ -365,193 +253,6 @@ static void test_recorded(void **state)
 	}
 }
 
-static void prove(struct fixture *f, struct kvm *k, const char *binary)
-{
-	f->calls = 0;
-	kvm_prove(k, binary, on_kvm, f);
-	wait_for(f, 1);
-	if (!f->ok)
-		fail_msg("%s", f->err.text);
-}
-
-static void test_boot_proof(void **state)
-{
-	struct fixture *f = *state;
-	const struct ask blank = {
-		.ev = f->loop.ev, .jail = stand_in_jail(), .root = f->dir, .uids = &uids
-	};
-	struct kvm k;
-
-	kvm_init(&k, &blank, "tcg");
-	prove(f, &k, qemu);
-	assert_int_equal(f->calls, 1);
-	kvm_prove(&k, qemu, on_kvm, f);
-	assert_int_equal(f->calls, 2); /* remembered */
-	kvm_release(&k);
-}
-
-/* Slow is not broken: later tries have more time. */
-static void test_slow_proof(void **state)
-{
-	struct fixture *f = *state;
-	const struct ask blank = {
-		.ev = f->loop.ev, .jail = stand_in_jail(), .root = f->dir, .uids = &uids
-	};
-	char *path = script(f, "qemu", "sleep 0.5; exec qemu-system-x86_64 \"$@\"");
-	struct kvm k;
-
-	kvm_init(&k, &blank, "tcg");
-	k.seconds[0] = 0.05;
-	k.seconds[1] = stretched(30);
-	prove(f, &k, path);
-	assert_int_equal(k.tries, 1);
-	assert_true(k.took > 0.5);
-	kvm_release(&k);
-	free(path);
-}
-
-static struct kvm_seen shown; /* of /dev/kvm */
-
-static void show(int root, struct kvm_seen *s)
-{
-	(void)root;
-	*s = shown;
-}
-
-/* A KVM that worked may disappear, and come back as another device. */
-static void test_lost_proof(void **state)
-{
-	struct fixture *f = *state;
-	const struct ask blank = {
-		.ev = f->loop.ev, .jail = stand_in_jail(), .root = f->dir, .uids = &uids
-	};
-	char *path = script(f, "qemu", "exec qemu-system-x86_64 \"$@\"");
-	struct kvm k;
-
-	shown = (struct kvm_seen){ .flag = "svm", .loaded = true, .ino = 7 };
-	kvm_init(&k, &blank, "tcg");
-	k.look = show;
-	prove(f, &k, path);
-	assert_int_equal(runs(f), k.tries + 1);
-	prove(f, &k, path);
-	assert_int_equal(runs(f), k.tries + 1);
-
-	shown = (struct kvm_seen){ .flag = "svm", .error = ENOENT };
-	f->calls = 0;
-	kvm_prove(&k, path, on_kvm, f);
-	assert_int_equal(f->calls, 0); /* called from the loop */
-	wait_for(f, 1);
-	assert_false(f->ok);
-	assert_non_null(strstr(f->err.text, "the module kvm_amd is not loaded"));
-	assert_non_null(strstr(f->err.hint, "modprobe kvm_amd"));
-	assert_non_null(strstr(f->err.hint, "Accel=tcg"));
-
-	shown = (struct kvm_seen){ .flag = "svm", .loaded = true, .ino = 7 };
-	for (unsigned i = 0; i < 3; i++) {
-		size_t before = runs(f);
-
-		/* back again, then another device, then in doubt */
-		shown.ino += i == 1;
-		if (i == 2)
-			kvm_doubt(&k);
-		prove(f, &k, path);
-		assert_int_equal(runs(f), before + k.tries + 1);
-	}
-	kvm_release(&k);
-	free(path);
-}
-
-/* Not every start waits for the longest try of a KVM that hangs; a KVM that works again is detected
- * at once. */
-static void test_hangs_again(void **state)
-{
-	struct fixture *f = *state;
-	const struct ask blank = {
-		.ev = f->loop.ev, .jail = stand_in_jail(), .root = f->dir, .uids = &uids
-	};
-	char *path = script(f, "qemu", "exec sleep 60");
-	struct kvm k;
-
-	shown = (struct kvm_seen){ .flag = "svm", .loaded = true, .ino = 7 };
-	kvm_init(&k, &blank, "tcg");
-	k.look = show;
-	for (size_t n = 0; n < KVM_TRIES; n++)
-		k.seconds[n] = 0.1;
-	for (unsigned i = 0; i < 4; i++) {
-		const bool whole = i == 0 || i == 2; /* the first time, and for another device */
-		size_t before = runs(f);
-
-		shown.ino += i == 2;
-		f->calls = 0;
-		kvm_prove(&k, path, on_kvm, f);
-		wait_for(f, 1);
-		assert_false(f->ok);
-		assert_non_null(strstr(f->err.text, whole ? "in 3 tries" : "s ago"));
-		assert_true(
-			runs(f) - before <= (whole ? 3 : 2)); /* the shell may not have started */
-		assert_int_equal(k.tries, whole ? 3 : 2);
-	}
-	k.hung -= KVM_HUNG_SECONDS;
-	f->calls = 0;
-	kvm_prove(&k, path, on_kvm, f);
-	wait_for(f, 1);
-	assert_int_equal(k.tries, 3);
-	free(script(f, "qemu", "exec qemu-system-x86_64 \"$@\""));
-	k.seconds[0] = stretched(30);
-	prove(f, &k, path);
-	assert_true(k.hung == 0);
-	kvm_release(&k);
-	free(path);
-}
-
-static void test_no_proof(void **state)
-{
-	/* clang-format off */
-	static const struct {
-		const char *accel, *rest, *says;
-		size_t runs;
-		const char *cure;
-	} cases[] = {
-		{ "no-such", "exec qemu-system-x86_64 \"$@\"", "invalid accelerator no-such", 3, "dmesg" },
-		{ "tcg", "exec sleep 60", "it hangs: 512 bytes did not boot", 3, "dmesg" },
-		{ "tcg", "exit 0", "ended with status 0", 3, "dmesg" },
-		{ "tcg", "echo 'ioctl(KVM_CREATE_VM) failed: 16 Device or resource busy' >&2; exit 1",
-			"Device or resource busy", 3, "such as VirtualBox" },
-	};
-	/* clang-format on */
-	struct fixture *f = *state;
-	const struct ask blank = {
-		.ev = f->loop.ev, .jail = stand_in_jail(), .root = f->dir, .uids = &uids
-	};
-	size_t before = 0;
-
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		char *path = script(f, "qemu", cases[i].rest);
-		struct kvm k;
-
-		kvm_init(&k, &blank, cases[i].accel);
-		for (size_t n = 0; i == 1 && n < KVM_TRIES; n++)
-			k.seconds[n] = 1; /* time for a shell to start on a busy machine */
-		f->calls = 0;
-		kvm_prove(&k, path, on_kvm, f);
-		kvm_prove(&k, path, on_kvm, f);
-		kvm_prove(&k, path, on_kvm, &f->calls);
-		ask_forget(&k.ask, &f->calls);
-		assert_int_equal(f->calls, 0);
-		wait_for(f, 2);
-		assert_false(f->ok);
-		assert_int_equal(f->err.class, ERR_NO_RESOURCES);
-		if (!strstr(f->err.text, cases[i].says))
-			fail_msg("'%s' lacks '%s'", f->err.text, cases[i].says);
-		assert_non_null(strstr(f->err.hint, "Accel=tcg"));
-		assert_non_null(strstr(f->err.hint, cases[i].cure));
-		assert_int_equal(runs(f) - before, cases[i].runs);
-		before = runs(f);
-		kvm_release(&k);
-		free(path);
-	}
-}
-
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -561,11 +262,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(test_broken, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_real, setup, teardown),
 		cmocka_unit_test(test_recorded),
-		cmocka_unit_test_setup_teardown(test_boot_proof, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_slow_proof, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_lost_proof, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hangs_again, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_no_proof, setup, teardown),
 	};
 
 	(void)argv;
