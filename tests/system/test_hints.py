@@ -13,6 +13,7 @@ import hints
 import test_cures  # noqa: F401 (their rows)
 import test_cures_conf  # noqa: F401
 import test_cures_files  # noqa: F401
+import test_cures_images  # noqa: F401
 import vmk
 from cures_skipped import SKIPPED
 
