@@ -48,7 +48,7 @@ const struct conf_place *conf_vm_line(
 
 void conf_problem(struct conf_problems *p, const struct conf_place *place, const char *key,
 	const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-/* What works all the same, and is kept apart from the errors. */
+/* A warning: the configuration works all the same. */
 void conf_warning(struct conf_problems *p, const struct conf_place *place, const char *key,
 	const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 void conf_problem_add(struct conf_problems *p, const struct conf_problem *problem); /* copies it */

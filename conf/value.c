@@ -13,7 +13,7 @@ _Static_assert(sizeof(enum conf_bus) == sizeof(unsigned), "enums are not unsigne
 
 static const char separators[] = " ,";
 
-/* As in a shell or a YAML file. Only free text may have quotes of its own. */
+/* As in a shell or a YAML file. Only free text may contain quotes. */
 static bool value_is_quoted(const char *text)
 {
 	size_t len = strlen(text);

@@ -44,7 +44,7 @@ json_t *shutdown_plan(struct daemon *d, double budget);
 
 /* Is there anything to stop? */
 bool shutdown_is_up(const struct vm *vm);
-/* Its timeout as it was started, its order as the file says now. */
+/* The timeout is that of its start, the order that of its current file. */
 struct order_vm shutdown_order(const struct vm *vm);
 
 #endif

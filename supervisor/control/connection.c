@@ -249,7 +249,7 @@ void connection_fail(struct connection *c, const struct err *e)
 	connection_close(c);
 }
 
-/* What follows the line of the last message. */
+/* The bytes after the last message's line. */
 static int connection_take_leftover(struct connection *c, struct buf *leftover)
 {
 	size_t len = codec_pending(&c->in);

@@ -57,7 +57,7 @@ static bool magic_matches(
 	       memcmp(found, m->bytes, m->len) == 0;
 }
 
-/* What a web server sends in place of a file: with blanks or a byte order mark before it. */
+/* A web page in place of a file, possibly after blanks or a byte order mark. */
 static bool magic_is_web_page(const uint8_t *head, size_t len)
 {
 	static const char *const begins[] = { "<!doctype html", "<html", "<head", "<?xml", "<!--",

@@ -105,7 +105,7 @@ static int qcow2_check_layout(const struct qcow2 *q, const struct jail_file *f, 
 	return 0;
 }
 
-/* What QEMU refuses, but in words of its own. */
+/* QEMU refuses these too, but with messages of its own. */
 static int qcow2_check_numbers(const struct qcow2 *q, const struct jail_file *f, struct err *e)
 {
 	const uint64_t cluster = 1ULL << q->cluster_bits,
@@ -138,7 +138,7 @@ static int qcow2_check_numbers(const struct qcow2 *q, const struct jail_file *f,
 	return 0;
 }
 
-/* What a whole image can have and vmkeep, or this use of it, has no place for. */
+/* Features of a sound image that vmkeep, or this use of the image, does not support. */
 static int qcow2_check_features(const struct qcow2 *q, const struct jail_file *f, struct err *e)
 {
 	const uint64_t unknown = q->incompatible & ~(uint64_t)QCOW2_KNOWN;

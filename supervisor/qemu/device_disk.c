@@ -106,7 +106,7 @@ static json_t *device_disk_format_node(const struct conf_disk *d, size_t level, 
 		device_disk_cache_of(d), "file", device_disk_file_node(d, level, path, read_only));
 }
 
-/* What is not known yet is guessed; vmkeep-jail, which reads the headers, writes what is true. */
+/* A format that is not known yet is guessed; vmkeep-jail, which reads the headers, corrects it. */
 static enum conf_format device_disk_base_format(
 	const struct conf_disk *d, const struct identity *id, size_t i, const char *image_dir)
 {

@@ -233,7 +233,7 @@ static const struct conf_place *check_place_of_nic(const struct start_check *c, 
 	return &conf->place;
 }
 
-/* All that networks and addresses refuse; a VM that runs has its own already. */
+/* Everything that networks and addresses would refuse; a running VM already has its own. */
 int start_check_networks(struct start_check *c)
 {
 	const struct vm *vm = c->vm;

@@ -80,7 +80,8 @@ int start_run(struct vm_start *s, struct err *e)
 	return STEP_WAITS;
 }
 
-/* What the record says of a pause holds if QEMU still says the same; "paused" tells least. */
+/* The record's reason for a pause holds if QEMU still reports the same; "paused" is the least
+ * specific. */
 static bool join_reason_holds(const struct vm *vm, const struct run_state *found, const char *why)
 {
 	char name[32];

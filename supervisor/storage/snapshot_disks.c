@@ -201,7 +201,7 @@ static json_t *disks_doubled_names(const struct snapshot_disks *s)
 	return doubled;
 }
 
-/* Those that share a name on one disk have rows of their own, and ids to tell them apart. */
+/* Snapshots with the same name on one disk get separate rows, with ids to distinguish them. */
 static void disks_add_to_row(
 	json_t *rows, const struct snapshot_disk *d, const json_t *snapshot, const char *id)
 {

@@ -111,7 +111,7 @@ static void problems_of_files(struct problems *p)
 	conf_daemon_release(&conf);
 }
 
-/* What we write there is lost, or fails: identities, records and history; logs. */
+/* If it cannot be written, identities, records and history are lost, or logs. */
 static void problems_of_directory(struct problems *p, const char *path, int fd, enum trouble how)
 {
 	struct statvfs st;

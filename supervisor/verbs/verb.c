@@ -54,7 +54,7 @@ bool verbs_owns(void *data, const struct request *r, const char *name)
 	return false;
 }
 
-/* As history calls it. */
+/* The verb's name in the history. */
 static const char *verb_event(const char *verb)
 {
 	return strncmp(verb, "vm-", 3) == 0 ? verb + 3 : verb;

@@ -328,7 +328,7 @@ static void vms_not_found(const struct vms *vms, const char *name, struct err *e
 		err_hint(e, "a VM is a file %s/%s.vm", vms->daemon->dirs.config, name);
 }
 
-/* What is wrong with the file of this VM: the other files of the directory are not its business. */
+/* The problems of this VM's file only, not those of other files in the directory. */
 static void vms_refused(
 	const struct vms *vms, const char *name, const struct conf_problems *p, struct err *e)
 {
