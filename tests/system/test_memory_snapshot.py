@@ -6,6 +6,7 @@ import os
 import pytest
 
 import vmk
+from smallfs import mount_line
 
 MIB = 1 << 20
 
@@ -185,7 +186,7 @@ def test_no_space_for_a_snapshot(daemon):
     """The error says so, and the image is unchanged."""
     small = os.path.join(daemon.images, "small")
     os.mkdir(small)
-    daemon.exec("mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", small)
+    daemon.exec("sh", "-c", mount_line(small, "1m"))
     daemon.image("boot.qcow2", "deaf")
     daemon.exec("mv", os.path.join(daemon.images, "boot.qcow2"), small + "/a.qcow2")
     daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=small/a.qcow2\n")
