@@ -288,12 +288,12 @@ def test_qemu_binary_missing(daemon):
 
 def test_wait(daemon):
     daemon.micro("a", "leave")
-    waiting = daemon.stream("wait", "a", "running", "--timeout", "10")
+    waiting = daemon.stream("wait", "a", "running", "--timeout", "%d" % (10 * vmk.SLOW))
     console = daemon.up("a")
     assert waiting.wait() == 0, waiting.stderr()
     daemon.ok("wait", "a", "running")
     daemon.fails(6, "wait", "a", "stopped", "--timeout", "200ms")
-    waiting = daemon.stream("wait", "a", "stopped", "--timeout", "10")
+    waiting = daemon.stream("wait", "a", "stopped", "--timeout", "%d" % (10 * vmk.SLOW))
     console.type("x")
     assert waiting.wait() == 0, waiting.stderr()
 

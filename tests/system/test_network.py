@@ -57,7 +57,7 @@ def test_two_guests_and_the_internet(world):
     world.ok("start", "web1", "Web_2")
     address = {}
     for name in ("web1", "Web_2"):
-        world.ok("ip", name, "--wait", "--timeout", "60", timeout=70)
+        world.ok("ip", name, "--wait", "--timeout", "%d" % (60 * vmk.SLOW), timeout=70)
         row = world.rows("ip", name)[0]
         assert row["network"] == "default" and row["seen"] is True
         address[name] = row["address"]
@@ -91,7 +91,7 @@ def test_two_guests_and_the_internet(world):
     assert world.info("web1")["reason"] == "guest-shutdown"
 
     world.ok("start", "web1")
-    world.ok("ip", "web1", "--wait", "--timeout", "60", timeout=70)
+    world.ok("ip", "web1", "--wait", "--timeout", "%d" % (60 * vmk.SLOW), timeout=70)
     assert world.rows("ip", "web1")[0]["address"] == address["web1"], "an address is kept"
 
 
