@@ -12,6 +12,7 @@ import pytest
 
 import starts
 import starts_hosts
+import starts_images
 import talk
 import vmk
 import walk
@@ -174,7 +175,7 @@ def test_check_is_start(world):
         good += starts.of_chance(rng, 60)
         if not walk.WHOLE:
             good, bad = rng.sample(good, 60), rng.sample(bad, 60)
-        cases, run = starts_hosts.hosts() + good + bad, Run(world)
+        cases, run = starts_hosts.hosts() + starts_images.images() + good + bad, Run(world)
         for n, case in enumerate(cases):
             run.case(case, "c%03d" % n)
         print("%d configurations; %s; refused by %s" % (len(cases), dict(run.done), dict(run.met)))

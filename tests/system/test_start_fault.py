@@ -5,7 +5,8 @@ import os
 
 import pytest
 
-from starts_hosts import disk, qcow2
+from starts_hosts import disk
+from starts_images import qcow2
 
 LIFECYCLE = "[Lifecycle]\nRestartSec=0\nStartLimitBurst=2\n"
 
