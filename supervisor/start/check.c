@@ -2,8 +2,6 @@
 #include "supervisor/start/check.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "conf/load.h"
@@ -32,7 +30,7 @@ void start_check_next(struct start_check *c)
 	start_check_at(c, c->step + 1);
 }
 
-static void check_error(const struct start_check *c, const char *key, const struct err *e)
+void start_check_error(const struct start_check *c, const char *key, const struct err *e)
 {
 	c->tell(c->data, &c->vm->file.conf.place, key, "error", e);
 }
@@ -59,7 +57,7 @@ int start_check_permission(struct start_check *c)
 
 	if (!check_is_running(c) &&
 		((real && vm_is_free(real, &e) < 0) || vm_revert_check(c->vm, &e) < 0))
-		check_error(c, NULL, &e);
+		start_check_error(c, NULL, &e);
 	return STEP_DONE;
 }
 
@@ -75,7 +73,7 @@ int start_check_memory(struct start_check *c)
 	c->memory_told = meminfo_fits(&m, conf->memory, &e) < 0 ||
 			 meminfo_promises(&m, conf->memory_max, &e) < 0;
 	if (c->memory_told)
-		check_error(c, NULL, &e);
+		start_check_error(c, NULL, &e);
 	else if (conf->memory > m.available)
 		check_warning(c, "Memory",
 			"more than is available now: parts of the guest would be swapped out",
@@ -90,7 +88,7 @@ int start_check_configuration(struct start_check *c)
 	struct err e = ERR_INIT;
 
 	if (conf_vm_copy(&vm->proc.conf, &vm->file.conf, &e) < 0)
-		check_error(c, NULL, &e);
+		start_check_error(c, NULL, &e);
 	vm->proc.accel = vm->file.conf.accel == CONF_ACCEL_TCG ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
 	return STEP_DONE;
 }
@@ -116,7 +114,7 @@ static void check_machine(const struct start_check *c)
 			"'%s' is not below /usr, the only part of the host that guests see",
 			c->probe->binary);
 		err_hint(&e, "install QEMU below /usr");
-		check_error(c, "Binary", &e);
+		start_check_error(c, "Binary", &e);
 	}
 }
 
@@ -126,7 +124,7 @@ static void check_on_probe(void *data, const struct probe *probe, const struct e
 
 	c->probe = probe;
 	if (e)
-		check_error(c, c->vm->file.conf.binary ? "Binary" : NULL, e);
+		start_check_error(c, c->vm->file.conf.binary ? "Binary" : NULL, e);
 	else
 		check_machine(c);
 	start_check_next(c);
@@ -146,7 +144,7 @@ static void check_report_kvm(const struct start_check *c)
 	if (!c->kvm.number)
 		return;
 	if (must)
-		check_error(c, "Accel", &c->kvm);
+		start_check_error(c, "Accel", &c->kvm);
 	else
 		check_warning(c, "Accel", c->kvm.text, "it would run without KVM, slowly");
 	if (!must)
@@ -187,7 +185,7 @@ int start_check_identity(struct start_check *c)
 
 	if (vm_identity_check(vm, &vm->file.conf, &e) < 0) {
 		if (!c->uuid_told)
-			check_error(c, vm->file.conf.uuid ? "UUID" : NULL, &e);
+			start_check_error(c, vm->file.conf.uuid ? "UUID" : NULL, &e);
 	} else if (vm_is_forgotten(vm, &vm->file.conf)) {
 		err_set(&e, ERR_CONFLICT, "%s", VM_FORGOTTEN);
 		err_hint(&e, "%s", VM_FORGOTTEN_HINT);
@@ -196,30 +194,14 @@ int start_check_identity(struct start_check *c)
 	}
 	err_clear(&e);
 	if (vm_bases_check(vm, &vm->proc.conf, &e) < 0)
-		check_error(c, "Path", &e);
+		start_check_error(c, "Path", &e);
 	err_clear(&e);
 	c->nameless = vm_complete_identity(vm, &vm->proc.conf, &e) < 0;
 	if (c->nameless)
-		check_error(c, NULL, &e);
+		start_check_error(c, NULL, &e);
 	else
 		start_make_nics(vm);
 	vm->daemon->vms->uid_next = uid_next;
-	return STEP_DONE;
-}
-
-/* The UEFI variables, if its first start would make them. */
-int start_check_nvram(struct start_check *c)
-{
-	_cleanup_(close_fd) int dir = vm_state_open(c->vm->daemon, c->vm->name);
-	struct err e = ERR_INIT;
-
-	firmware_free(c->new_firmware);
-	c->new_firmware = NULL;
-	if (!c->probe || (dir >= 0 && faccessat(dir, VM_NVRAM, F_OK, 0) == 0) ||
-		vm_firmware(&c->vm->proc.conf, c->probe, &c->new_firmware, &e) < 0)
-		return STEP_DONE; /* the plan fails as well */
-	if (c->new_firmware && confine_program("qemu-img", NULL, 0, &e) < 0)
-		check_error(c, "Firmware", &e);
 	return STEP_DONE;
 }
 
@@ -268,7 +250,7 @@ int start_check_parts(struct start_check *c)
 					   : 0;
 
 		if (r < 0)
-			check_error(c, key, &e);
+			start_check_error(c, key, &e);
 		else if (r > 0)
 			check_warning(c, key, e.text, e.hint);
 	}
@@ -339,7 +321,7 @@ static void check_tell_trial(const struct start_check *c, const struct child_res
 		check_warning(c, NULL, text, "is the host very busy?");
 	} else if (r->status != 0) {
 		said_failure(said, strlen(said), how, &why, &e);
-		check_error(c,
+		start_check_error(c,
 			e.class != ERR_INVALID_CONFIG	  ? NULL
 			: c->vm->proc.conf.cpu_features.n ? "Features"
 							  : "Model",

@@ -39,6 +39,8 @@ struct start_check {
 void vm_start_check(struct start_check *c); /* start.c: from the first step */
 void start_check_at(struct start_check *c, const struct start_step *step);
 void start_check_next(struct start_check *c);
+/* A row for what is wrong with the whole VM, or with a key of it. */
+void start_check_error(const struct start_check *c, const char *key, const struct err *e);
 
 start_check_fn start_check_permission, start_check_configuration, start_check_memory,
 	start_check_qemu, start_check_kvm, start_check_identity, start_check_nvram,
