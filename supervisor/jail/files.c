@@ -216,6 +216,25 @@ static bool files_lack_driver(const struct stat *st)
 	return access(path, F_OK) < 0;
 }
 
+/* Why no guest can open this, which QEMU could only say as an errno; NULL: it may. Others fail only
+ * when they are opened, and that is not tried, because a watchdog, for one, would begin to count. */
+static const char *files_is_closed(const struct stat *st)
+{
+	static const struct {
+		unsigned major, minor;
+		const char *why;
+	} closed[] = {
+		{ 1, 1, "is the host's memory, which no guest may read" },
+		{ 1, 4, "gives access to the host's I/O ports, which no guest has" },
+		{ 5, 0, "is the terminal of the process that opens it, and QEMU has none" },
+	};
+
+	for (size_t i = 0; S_ISCHR(st->st_mode) && i < ARRAY_SIZE(closed); i++)
+		if (st->st_rdev == makedev(closed[i].major, closed[i].minor))
+			return closed[i].why;
+	return NULL;
+}
+
 int nodes_find(struct jail *j, struct err *e)
 {
 	struct stat st;
@@ -233,6 +252,10 @@ int nodes_find(struct jail *j, struct err *e)
 		if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode)) {
 			err_set(e, ERR_INVALID_CONFIG, "%s is a %s, not a device", n->path,
 				S_ISREG(st.st_mode) ? "file" : files_type_name(st.st_mode));
+			return err_hint(e, "name a device, such as /dev/random");
+		}
+		if (files_is_closed(&st)) {
+			err_set(e, ERR_INVALID_CONFIG, "%s %s", n->path, files_is_closed(&st));
 			return err_hint(e, "name a device, such as /dev/random");
 		}
 		if (files_lack_driver(&st)) {

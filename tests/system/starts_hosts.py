@@ -324,6 +324,8 @@ def hosts():
         Case("RNG's source a directory", [("RNG", "Source=/dev")]),
         Case("RNG's source a file", [("RNG", "Source=/etc/hostname")]),
         Case("RNG's source without a driver", [("RNG", "Source=/dev/nodriver")], node("/dev/nodriver", 250, 77)),
+        Case("RNG's source a terminal", [("RNG", "Source=/dev/tty")]),
+        Case("RNG's source the host's memory", [("RNG", "Source=/dev/memory")], node("/dev/memory", 1, 1)),
         Case("RNG's source missing", [("RNG", "Source=/dev/nowhere")]),
         Case("RNG's source that is there anyway", [("RNG", "Source=/dev/null")]),
         Case("no vsock", [("VSock", "CID=auto")]),
