@@ -118,23 +118,30 @@ int limits_set(struct jail *j, struct err *e)
 	const struct {
 		int which;
 		rlim_t most; /* 0: unchanged */
+		const char *of;
 	} limits[] = {
-		{ RLIMIT_NOFILE, role->nofile },
-		{ RLIMIT_NPROC, role->nproc },
-		{ RLIMIT_CPU, role->cpu_seconds },
-		{ RLIMIT_AS, role->memory },
-		{ RLIMIT_FSIZE, drop_file_limit(j) },
+		{ RLIMIT_NOFILE, role->nofile, "open files" },
+		{ RLIMIT_NPROC, role->nproc, "threads" },
+		{ RLIMIT_CPU, role->cpu_seconds, "CPU seconds" },
+		{ RLIMIT_AS, role->memory, "bytes of memory" },
+		{ RLIMIT_FSIZE, drop_file_limit(j), "bytes per file" },
 	};
 	const struct rlimit none = { 0, 0 };
 
 	/* a core dump would contain the guest's memory */
 	if (setrlimit(RLIMIT_CORE, &none) < 0)
-		return err_errno(e, "set limits");
-	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
-		if (limits[i].most &&
-			setrlimit((__rlimit_resource_t)limits[i].which,
-				&(struct rlimit){ limits[i].most, limits[i].most }) < 0)
-			return err_errno(e, "set limits");
+		return err_errno(e, "forbid core dumps");
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		const struct rlimit most = { limits[i].most, limits[i].most };
+
+		if (!limits[i].most || setrlimit((__rlimit_resource_t)limits[i].which, &most) == 0)
+			continue;
+		err_errno(
+			e, "limit it to %llu %s", (unsigned long long)limits[i].most, limits[i].of);
+		return limits[i].which == RLIMIT_NOFILE
+			       ? err_hint(e, "raise LimitNOFILE= of the unit")
+			       : e->number;
+	}
 	return 0;
 }
 

@@ -334,12 +334,15 @@ static void check_on_tried(void *data, const struct child_result *r, const struc
 	struct start_check *c = data;
 
 	c->trial = NULL;
-	/* an image that is yet to be made, or not for the uid of a trial */
+	/* an image that is yet to be made, or not for the uid of a trial; else of the host: a guest's
+	 * QEMU gets the same namespaces, filter and limits */
 	if (jail && !c->files_told) {
 		c->files_told = true;
 		if (check_try(c) == STEP_WAITS)
 			return;
-	} else if (!jail) { /* else a start says it better */
+	} else if (jail) {
+		start_check_error(c, NULL, jail);
+	} else {
 		check_tell_trial(c, r);
 	}
 	start_check_next(c);

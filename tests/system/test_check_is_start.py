@@ -165,6 +165,22 @@ def test_check_writes_nothing(daemon):
     assert any("identity.json.damaged" in name for name in differences(before, traces(daemon)))
 
 
+def test_few_open_files(world):
+    """Fewer than QEMU gets, and nobody may raise that; what this QEMU can do is known."""
+    world.start()
+    run = Run(world)
+    run.case(starts.Case("before"), "a")
+    run.client.close()
+    world.stop_daemon()
+    world.daemon_argv = lambda: ["prlimit", "--nofile=1024:1024"] + vmk.World.daemon_argv(world)
+    world.start()
+    run = Run(world)
+    run.case(starts.Case("limited"), "b")
+    run.client.close()
+    assert run.done["refused"] and run.met["jail"] and not run.wrong, run.wrong
+    world.stop_daemon()
+
+
 @pytest.mark.walk
 def test_check_is_start(world):
     with world.devices():
