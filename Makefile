@@ -119,6 +119,7 @@ deps: $(PROGRAMS) ## check the layering of includes, and that there are no call 
 	@scripts/check-deps
 	@scripts/check-circles --test
 	@scripts/check-circles $(B) $(basename $(wildcard $(ROOMS:%=%/*.c) supervisor/*.c))
+	@scripts/check-order $(B)
 PYTEST = VMKEEP_BUILD=$(abspath $(B)) $(PYTHON) -m pytest -q -rfEs -n $(WORLDS) -o cache_dir=$(abspath $(B))/tests/cache $(T)
 # AGAIN=1: tests that fail among many worlds on few cores are reported, and run once more alone. The first failure still
 # has to be fixed.

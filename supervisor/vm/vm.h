@@ -9,26 +9,28 @@
  *
  * The files of this folder, bottom first; each calls only files listed before it.
  *
- *   state.c        state table                     policy.c       what an ending leads to
- *   death.c        how a process ended             said.c         why, in QEMU's own words
- *   whose.c        which VM owns a process         registry.c     VMs by name, and observers
- *   nic.c          NICs of the running process     part.c         walks the parts of a guest
+ *   state.c        state table                    policy.c       what an ending leads to
+ *   death.c        how a process ended            said.c         why, in QEMU's own words
+ *   whose.c        which VM owns a process        registry.c     VMs by name, and observers
+ *   nic.c          NICs of the running process    part.c         walks the parts of a guest
  *   inside.c       RUN/vms/NAME, from inside      dirs.c         directories, sockets in them
- *   found.c        guests among host processes     wait.c         requests that wait for a state
- *   record.c       run record, by record_table.c   kept.c         what a record is rebuilt from
- *   vanished.c     state without a VM file         uids.c         the uid of a new VM
- *   timer.c        the timer of the state          tell.c         log, events, history, hooks
- *   again.c        rewrites lost run records       start_state.c  a start in progress
- *   vm.c           the actual state                reset.c        OnReboot=, and manual resets
- *   revert.c       the mark of a revert            lost.c         guests whose record is lost
- *   events.c       QMP events                      gone.c         what happens after the end
- *   ended.c        the reason, kept in STATE
- *   start_failed.c why, and whose fault            uuid.c         may this identity run?
- *   vms_identity.c reads the state directory       renamed.c      moves state to a renamed VM
- *   monitor.c      the connection to QEMU          vms.c          VM files, and reload
- *   forget.c       deletes what a VM left          stop.c         power button, quit, kill
- *   adopt.c        processes of a previous daemon  wish.c         desired state; may it start?
- *   revert_ask.c   a load that lost its daemon     trouble.c      what needs a person
+ *   found.c        guests among host processes    wait.c         requests that wait for a state
+ *   record_table.c members of the run record      record.c       the run record
+ *   kept.c         what a record is rebuilt from  vanished.c     state without a VM file
+ *   uids.c         the uid of a new VM            ended.c        the reason, kept in STATE
+ *   last_words.c   the end of QEMU's stderr       timer.c        the timer of the state
+ *   tell.c         log, events, history, hooks    again.c        rewrites lost run records
+ *   start_state.c  a start in progress            vm.c           the actual state
+ *   reset.c        OnReboot=, and manual resets   revert.c       the mark of a revert
+ *   lost.c         guests whose record is lost    run_state.c    QEMU's run states
+ *   events.c       QMP events                     gone.c         what happens after the end
+ *   start_failed.c why, and whose fault           uuid.c         may this identity run?
+ *   vms_identity.c reads the state directory      bases.c        disks that others are based on
+ *   renamed.c      moves state to a renamed VM    monitor.c      the connection to QEMU
+ *   vms.c          VM files, and reload           forget.c       deletes what a VM left
+ *   stop.c         power button, quit, kill       adopt.c        processes of a previous daemon
+ *   wish.c         desired state; may it start?   revert_ask.c   a load that lost its daemon
+ *   trouble.c      what needs a person
  */
 #ifndef SUPERVISOR_VM_VM_H
 #define SUPERVISOR_VM_VM_H
