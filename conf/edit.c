@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Words to changes; edit_text.c does them. */
+/* Parses words into changes; edit_text.c makes them. */
 #include "conf/edit_private.h"
 
 #include <strings.h>
@@ -20,7 +20,7 @@ static bool edit_is_name(const char *s)
 	return *s && strlen(s) <= CONF_KEY_MAX && !s[strspn(s, chars)];
 }
 
-/* Section.Key or Section.ID.Key; an id may have dots of its own. */
+/* Section.Key or Section.ID.Key; an id may contain dots. */
 static int edit_split(struct arena *a, char *name, struct edit_key *t, struct err *e)
 {
 	char *first = strchr(name, '.'), *last = strrchr(name, '.');

@@ -209,13 +209,13 @@ void edit_delete(struct conf_edit *ed, struct edit_at at)
 	f->changed = true;
 }
 
-/* As the file ends its lines. */
+/* The line ending that the file uses. */
 static const char *edit_lines_newline(const struct edit_file *f)
 {
 	return f->n && edit_lines_end(&f->line[0]) == 2 ? "\r\n" : "\n";
 }
 
-/* text: without its end */
+/* text: without a line ending */
 static void edit_lines_put(struct conf_edit *ed, struct edit_at at, const char *text)
 {
 	struct edit_file *f = &ed->file[at.file];

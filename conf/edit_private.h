@@ -10,10 +10,10 @@
 #include "conf/schema.h"
 
 struct edit_line {
-	const char *text; /* with its end of line; the last line may have none */
+	const char *text; /* with its line ending, which the last line may lack */
 	size_t len;
 	unsigned was;	 /* its number in the old text; 0: new */
-	unsigned serial; /* the line, wherever it moves */
+	unsigned serial; /* identifies the line wherever it moves */
 };
 
 struct edit_file {
@@ -58,13 +58,13 @@ void edit_find(const struct conf_edit *ed, const struct edit_key *t, struct edit
 void edit_found_release(struct edit_found *found);
 /* The value of a line that sets a key. */
 char *edit_value_at(struct conf_edit *ed, struct edit_at at);
-/* Puts another value into it; the rest of the line stays. */
+/* Replaces its value; the rest of the line stays. */
 void edit_change(struct conf_edit *ed, struct edit_at at, const char *value);
 void edit_delete(struct conf_edit *ed, struct edit_at at);
-/* Adds Key=value beside another line that sets it: indented alike. */
+/* Adds Key=value next to another line that sets it, with the same indentation. */
 struct edit_at edit_insert_beside(
 	struct conf_edit *ed, struct edit_at at, bool after, const char *key, const char *value);
-/* Adds it to its section, which is made if no file has it. */
+/* Adds it to its section, and the section if no file has it. */
 struct edit_at edit_insert(
 	struct conf_edit *ed, const struct edit_key *t, const char *value, bool *new_section);
 

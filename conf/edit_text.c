@@ -23,7 +23,7 @@ static bool edit_text_has(const struct edit_items *l, const char *item)
 	return false;
 }
 
-/* As conf_value_set() does. */
+/* Splits as conf_value_set() does. */
 static void edit_text_split(
 	struct conf_edit *ed, const struct conf_key *k, const char *value, struct edit_items *l)
 {
@@ -50,7 +50,7 @@ static const char *edit_text_join(struct conf_edit *ed, const struct edit_items 
 	return text;
 }
 
-/* What [Defaults] puts into the list. */
+/* The items that [Defaults] puts into the list. */
 static void edit_text_default_items(
 	struct conf_edit *ed, const struct edit_key *t, struct edit_items *l)
 {
@@ -66,7 +66,7 @@ static void edit_text_default_items(
 	}
 }
 
-/* What applies without a line. */
+/* The value that applies if no line sets the key. */
 static const char *edit_text_default(struct conf_edit *ed, const struct edit_key *t)
 {
 	const char *value = t->row ? t->row->preset : NULL;
@@ -117,7 +117,7 @@ static struct conf_edit_row *edit_text_row(
 	return &ed->row[ed->rows++];
 }
 
-/* The row is about this line. */
+/* Makes the row refer to this line. */
 static void edit_text_place(
 	struct conf_edit *ed, struct conf_edit_row *row, const struct edit_at *at)
 {
@@ -136,7 +136,7 @@ static void edit_text_insert(
 	row->was = was;
 }
 
-/* applies: from now on */
+/* applies: the value in force afterwards */
 static void edit_text_delete(
 	struct conf_edit *ed, const struct edit_key *t, struct edit_at at, const char *applies)
 {
@@ -188,7 +188,7 @@ void edit_set_value(struct conf_edit *ed, const struct edit_key *t, const char *
 	edit_found_release(&found);
 }
 
-/* Is there anything before this file that an empty assignment must reset? */
+/* Tells whether earlier files or [Defaults] set items, which an empty assignment must reset. */
 static bool edit_text_inherits(struct conf_edit *ed, const struct edit_key *t, size_t file)
 {
 	struct edit_found found = { 0 };
@@ -214,7 +214,8 @@ static bool edit_text_same(const struct edit_items *a, const struct edit_items *
 	return same;
 }
 
-/* All lines of the last file that has any become one; what comes before that file is reset. */
+/* In the last file that sets the list, all its lines become one; items from earlier files are
+ * reset. */
 static void edit_text_replace_list(struct conf_edit *ed, const struct edit_key *t,
 	const struct edit_found *found, const char *value, const char *was)
 {
@@ -288,7 +289,8 @@ void edit_add_items(struct conf_edit *ed, const struct edit_key *t, const char *
 	edit_found_release(&found);
 }
 
-/* The line without these items; it goes if nothing is left. True if it had any of them. */
+/* Removes these items from the line, and the line if none is left. Returns whether it had any of
+ * them. */
 static bool edit_text_remove_from(struct conf_edit *ed, const struct edit_key *t, struct edit_at at,
 	const struct edit_items *unwanted)
 {

@@ -173,22 +173,22 @@ const struct api_field api_diff_row[] = {
 	END
 };
 const struct api_field api_edit_row[] = {
-	{ "file", API_TEXT, "null: no line sets the key" },
-	{ "line", API_NUMBER, "of a line that was removed, where it was" },
+	{ "file", API_TEXT, "null if no line sets the key" },
+	{ "line", API_NUMBER, "of a removed line, its former number" },
 	{ "section", API_ID },
 	{ "id", API_TEXT },
 	{ "key", API_ID, "empty: the whole section" },
 	{ "change", API_TEXT, "changed, added, removed or unchanged" },
-	{ "value", API_TEXT, "what the line sets; of one that was removed, what applies without it" },
-	{ "was", API_TEXT, "what applied before" },
-	{ "section_added", API_TRUTH, "with the line, its section was added" },
-	{ "applies", API_TEXT, "live, guest, start or once as in diff; null: at the next start, of a "
+	{ "value", API_TEXT, "what the line sets; if it was removed, the value now in force" },
+	{ "was", API_TEXT, "the value in force before" },
+	{ "section_added", API_TRUTH, "whether its section was added with the line" },
+	{ "applies", API_TEXT, "live, guest, start or once as in diff; null: at the next start of a "
 	  "VM that is not running" },
 	END
 };
 const struct api_field api_file[] = {
 	{ "path", API_TEXT },
-	{ "version", API_TEXT, "of its text, for vm-edit" },
+	{ "version", API_TEXT, "of the text, for vm-edit" },
 	{ "text", API_TEXT, "in base64" },
 	END
 };

@@ -215,7 +215,7 @@ const struct api_verb api_verbs[] = {
 		FORCE_MANAGED,
 		DRY_RUN("only show which lines would change"),
 		{ "changes", API_WORDS, true, "SECTION.KEY=VALUE...",
-		  "what to set, also SECTION.ID.KEY=VALUE; += and -= for an item of a list" },
+		  "the keys to set, also SECTION.ID.KEY=VALUE; += and -= for items of a list" },
 	  },
 	  .result = "one row per line", .returns = { .columns = api_edit_row },
 	  .other = { .with = "dry-run", .columns = api_edit_row },
@@ -223,31 +223,32 @@ const struct api_verb api_verbs[] = {
 	  .text = "Changes the line in force, in the file or in a drop-in, or adds one; comments and all "
 		"other lines stay. The result is checked first: a change that would make the "
 		"configuration invalid is refused, and nothing is written. NIC.lan.Address=10.0.0.7 "
-		"sets Address= in [NIC lan]. A list is replaced by =, += adds an item and -= removes "
-		"one. An empty value resets the key to its built-in default. All changes to one file are "
-		"made at once. Keys that are for root only, and paths outside of the image "
-		"directory, only root may set; other images, UUID= and keys X-..., only operators." },
+		"sets Address= in [NIC lan]. For a list, = replaces all items, += adds an item and -= "
+		"removes one. An empty value resets the key to its built-in default. All changes to one "
+		"file are made at once. Only root may set keys that are reserved to root, and paths "
+		"outside of the image directory; only operators may set other images, UUID= and X-... "
+		"keys." },
 	{ "vm-unset", "unset", API_ROLE_OWNER, API_VM, API_JOB,
 	  .arg = {
 		FORCE_MANAGED,
 		DRY_RUN("only show which lines would be removed"),
-		{ "keys", API_WORDS, true, "SECTION.KEY...", "which, also SECTION.ID.KEY" },
+		{ "keys", API_WORDS, true, "SECTION.KEY...", "the keys to remove, also SECTION.ID.KEY" },
 	  },
 	  .result = "one row per line", .returns = { .columns = api_edit_row },
 	  .other = { .with = "dry-run", .columns = api_edit_row },
 	  .help = "remove keys from a VM's files, so that their defaults apply",
-	  .text = "Removes all lines that set the key, in the file and in drop-ins, and says what applies "
-		"now: the default, or what [Defaults] in vmkeep.conf says." },
+	  .text = "Removes all lines that set the key, in the file and in drop-ins, and prints the value "
+		"now in force: the built-in default, or the one from [Defaults] in vmkeep.conf." },
 	{ "vm-enable", "enable", API_ROLE_OWNER, API_VMS, API_JOB,
 	  .arg = { FORCE_MANAGED },
-	  .result = "one row, as of set", .returns = { .columns = api_edit_row },
+	  .result = "one row, as for set", .returns = { .columns = api_edit_row },
 	  .help = "let VMs start with the host: sets Enable=yes in their files",
-	  .text = "They are not started now." },
+	  .text = "Does not start them now." },
 	{ "vm-disable", "disable", API_ROLE_OWNER, API_VMS, API_JOB,
 	  .arg = { FORCE_MANAGED },
-	  .result = "one row, as of set", .returns = { .columns = api_edit_row },
+	  .result = "one row, as for set", .returns = { .columns = api_edit_row },
 	  .help = "do not start VMs with the host: sets Enable=no in their files",
-	  .text = "Those that run keep running." },
+	  .text = "Does not stop VMs that are running." },
 	{ "vm-file", NULL, API_ROLE_OPERATOR, API_VM, 0,
 	  .arg = { FORCE_MANAGED },
 	  .result = "the VM's main file, for vm-edit", .returns = { .members = api_file },
@@ -255,17 +256,17 @@ const struct api_verb api_verbs[] = {
 	{ "vm-edit", "edit", API_ROLE_OPERATOR, API_VM, API_JOB,
 	  .arg = {
 		FORCE_MANAGED,
-		{ "version", API_STRING, false, NULL, "of the text that was edited, from vm-file; "
-		  "required" },
+		{ "version", API_STRING, false, NULL, "the version, from vm-file, of the text that "
+		  "was edited; required" },
 		{ "text", API_STRING, false, NULL, "the new text of the file, in base64; required" },
 	  },
 	  .result = "one row per key that differs", .returns = { .columns = api_edit_row },
-	  .help = "edit a VM's file in an editor; a text with errors is not written",
-	  .text = "Runs $VISUAL, $EDITOR, sensible-editor or vi on a private copy. What it leaves is "
-		"checked, and replaces the file only if it is valid and the file is still the one that "
-		"was read; otherwise the errors are printed, and the copy is kept, or edited again. "
-		"Drop-ins are not edited. Only root may change keys that are for root only, and paths "
-		"outside of the image directory." },
+	  .help = "edit a VM's file; a text with errors is not written",
+	  .text = "Runs $VISUAL, $EDITOR, sensible-editor or vi on a private copy. The result replaces the "
+		"file only if it is valid and the file has not changed since it was read; otherwise "
+		"the errors are printed, and the copy is kept, or edited again. Drop-ins are not "
+		"edited. Only root may change keys that are reserved to root, and paths outside of "
+		"the image directory." },
 
 	{ "vm-set-memory", "set-memory", API_ROLE_OWNER, API_VM, API_JOB | API_NEEDS_GUEST,
 	  { "setmem" },

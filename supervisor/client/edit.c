@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a change did to a VM's files: "web1: /etc/vmkeep/web1.vm:7: Memory=2G (was 1G)". */
+/* Prints what a change did to a VM's files: "web1: /etc/vmkeep/web1.vm:7: Memory=2G (was 1G)". */
 #include <string.h>
 
 #include "base/mem.h"
@@ -67,7 +67,7 @@ static void edit_print_row(
 		buf_printf(b, "%s:%s: ", file, line);
 	if (!file || json_is_true(value_cell(table, row, "section_added")))
 		buf_printf(b, "[%s%s%s] ", section, id ? " " : "", id ? id : "");
-	if (!*key) { /* the whole section */
+	if (!*key) { /* a whole section */
 		buf_adds(b, change);
 		edit_print_applies(b, applies);
 		buf_addc(b, '\n');
@@ -89,7 +89,7 @@ void edit_print(struct command *c, const char *target, const json_t *result)
 	size_t i;
 	json_t *row;
 
-	if (!value_is_table(result)) { /* a job that is not waited for */
+	if (!value_is_table(result)) { /* --no-wait: the result is the job */
 		command_print(c, target, result);
 		return;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vmkeep edit: an editor on a private copy of a VM's file, as visudo does it. The daemon writes what
- * is valid; a text that it refuses is edited again or kept, never lost.
+ * vmkeep edit: runs an editor on a private copy of a VM's file, as visudo does. The daemon writes a
+ * valid text; one that it refuses is edited again or kept, never lost.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -29,10 +29,10 @@ struct editor {
 	char *dir, *path; /* of the copy */
 	char *version;
 	struct buf before; /* what the file holds */
-	bool told;	   /* the last error was printed */
+	bool told;	   /* whether the last error was printed */
 };
 
-/* $VISUAL and $EDITOR may have options of their own: the shell splits them. */
+/* $VISUAL and $EDITOR may contain options: the shell splits them. */
 static void editor_exec(const char *path)
 {
 	const char *visual = getenv("VISUAL"), *editor = getenv("EDITOR");
@@ -53,7 +53,7 @@ static int editor_run_once(const struct editor *ed, struct err *e)
 	int status = 0;
 	pid_t pid;
 
-	/* Ctrl-C is the editor's */
+	/* Ctrl-C is for the editor */
 	sigaction(SIGINT, &ignore, &was[0]);
 	sigaction(SIGQUIT, &ignore, &was[1]);
 	pid = fork();
@@ -95,7 +95,7 @@ static int editor_fetch(struct editor *ed, struct err *e)
 	return r;
 }
 
-/* The name ends in .vm, by which editors know the format. */
+/* The name ends in .vm, by which editors recognise the format. */
 static int editor_make_copy(struct editor *ed, struct err *e)
 {
 	const char *tmp = getenv("TMPDIR");
@@ -122,7 +122,8 @@ static bool editor_is_same(const struct buf *a, const struct buf *b)
 	return a->len == b->len && (!a->len || memcmp(a->data, b->data, a->len) == 0);
 }
 
-/* Editing may take hours, and the daemon may be another by now: what can be read is the end. */
+/* Editing may take hours, and the daemon may have been replaced: if the socket is readable, the
+ * connection was closed. */
 static int editor_connect_again(struct command *c, struct err *e)
 {
 	struct pollfd p = { .fd = c->conn.fd, .events = POLLIN };
@@ -149,7 +150,7 @@ static json_t *editor_send(struct editor *ed, const struct buf *text, struct err
 	return result;
 }
 
-/* Another try helps only if it is the text that is wrong. */
+/* Editing again helps only if the text is at fault. */
 static bool editor_may_again(const struct err *e)
 {
 	return (e->class == ERR_INVALID_CONFIG || e->class == ERR_PERMISSION) &&
@@ -164,7 +165,7 @@ static bool editor_is_again(void)
 	return fgets(line, sizeof line, stdin) && tolower((unsigned char)line[0]) != 'n';
 }
 
-/* 0: done, result NULL if there was nothing to do. */
+/* Returns 0 when done; result is NULL if there was nothing to do. */
 static int editor_work(struct editor *ed, json_t **result, struct err *e)
 {
 	int r = editor_fetch(ed, e);
@@ -215,7 +216,7 @@ static void editor_end(struct editor *ed, bool keep)
 	if (keep && editor_is_worth_keeping(ed))
 		errors_note("your text is kept in %s", ed->path);
 	else if (ed->dir)
-		file_remove_tree(AT_FDCWD, ed->dir, NULL); /* with what the editor left beside it */
+		file_remove_tree(AT_FDCWD, ed->dir, NULL); /* with the editor's own files */
 	free(ed->dir);
 	free(ed->path);
 	free(ed->version);

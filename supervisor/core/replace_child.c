@@ -31,12 +31,12 @@ struct target {
 	char real[PATH_MAX];	/* the file itself */
 	char *name, *temporary; /* in its directory; name points into real */
 	int dir;
-	struct stat st; /* of the old one */
+	struct stat st; /* of the old file */
 	bool written, renamed;
 };
 
-/* Whoever can write it decides what the file is; in a sticky directory nobody can rename what
- * belongs to others. */
+/* Whoever can write this decides what the file is; in a sticky directory nobody can rename other
+ * users' files. */
 static int replace_child_trusts(const struct stat *st, const char *path, bool sticky, struct err *e)
 {
 	if (st->st_uid != 0 && st->st_uid != geteuid())
@@ -46,7 +46,7 @@ static int replace_child_trusts(const struct stat *st, const char *path, bool st
 	return 0;
 }
 
-/* The directory of the file and, behind a link, all above it: they decide where the link leads. */
+/* Checks the directory of the file and, if it was reached through a link, every directory above. */
 static int replace_child_walk(struct target *t, bool linked, struct err *e)
 {
 	size_t len = (size_t)(t->name - t->real) - 1;
@@ -87,7 +87,7 @@ static int replace_child_find(struct target *t, struct err *e)
 	return t->dir < 0 ? err_errno(e, "open the directory of '%s'", t->real) : 0;
 }
 
-/* The old file must still be what the daemon has read. */
+/* The old file must still be the text that the daemon read. */
 static int replace_child_compare(struct target *t, int *fd, struct err *e)
 {
 	struct buf now = BUF_INIT;
@@ -116,7 +116,7 @@ static int replace_child_compare(struct target *t, int *fd, struct err *e)
 	return e->number;
 }
 
-/* Access lists, labels and the like. What this file system does not let us copy is not on it. */
+/* Copies access lists, security labels and so on, except what the file system does not support. */
 static int replace_child_copy_attributes(int from, int to, const char *path, struct err *e)
 {
 	char names[XATTRS_MAX];
@@ -158,7 +158,7 @@ static int replace_child_write(struct target *t, struct err *e)
 	return r;
 }
 
-/* Nobody else knows of these names; a child that was killed left them. */
+/* Removes temporary files left by a child that was killed. Nothing else uses such names. */
 static void replace_child_sweep(int dir)
 {
 	_cleanup_(close_dir) DIR *d = file_open_dir(dir, ".", 0);
@@ -173,7 +173,7 @@ static void replace_child_sweep(int dir)
 	}
 }
 
-/* Nobody has replaced the old one while the new one was written. */
+/* Renames, unless the old file was replaced while the new one was written. */
 static int replace_child_rename(struct target *t, struct err *e)
 {
 	struct stat now;
@@ -221,11 +221,11 @@ static int replace_child_read(struct buf *b, size_t len, struct err *e)
 		buf_commit(b, (size_t)n);
 	if (n < 0)
 		return err_errno(e, "read");
-	/* EOF does not tell whether the daemon died before it had sent everything */
+	/* EOF alone does not tell whether the daemon died before it sent everything */
 	return b->len == len ? 0 : err_set(e, ERR_FAILED, "the text is incomplete");
 }
 
-/* PATH, the lengths of the old and the new text, and both. */
+/* For each file: its path, the lengths of the old and the new text, and both texts. */
 static int replace_child_parse(struct buf *b, struct target *t, size_t n, struct err *e)
 {
 	char *p = b->data, *end = b->data + b->len;

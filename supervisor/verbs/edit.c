@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * set, unset, enable, disable and edit: one change after another, each made from the files as they are then, checked, and
- * written by a child.
+ * set, unset, enable, disable and edit: changes are made one after another, each from the current
+ * files, checked, and written by a child.
  */
 #include "supervisor/verbs/edit.h"
 
@@ -24,8 +24,8 @@ struct edit {
 	struct job *job; /* NULL: a dry run */
 	char *name;
 	json_t *words;	  /* of the request */
-	struct buf whole; /* in their place, the new text of the main file */
-	char *version;	  /* of the text that it was made from; NULL: there is no such text */
+	struct buf whole; /* edit: the new text of the main file, in place of words */
+	char *version;	  /* edit: of the text that was edited; NULL for the others */
 	bool unset, force;
 	enum api_role role;
 
@@ -36,7 +36,7 @@ struct edit {
 	struct conf_vm from, to;
 };
 
-static struct edit *first; /* the one in progress, then those that wait */
+static struct edit *first; /* the change in progress, then those that wait */
 
 static void edit_free(struct edit *t)
 {
@@ -53,7 +53,8 @@ static void edit_free(struct edit *t)
 	free(t);
 }
 
-/* When it takes effect; NULL: there is nothing that would still run without it. */
+/* When the change takes effect; NULL: nothing changed, or the VM is not running and has the change
+ * at its next start. */
 static const char *edit_applies(const struct vm *vm, const struct conf_edit_row *row)
 {
 	enum conf_apply apply = row->new_section && row->known->size ? row->known->apply
@@ -185,7 +186,7 @@ static int edit_change_texts(struct edit *t, struct err *e)
 	return r;
 }
 
-/* The given text is that of the main file. */
+/* For edit: the new text is that of the main file. */
 static bool edit_whole(struct edit *t, const struct conf_source *src, size_t i)
 {
 	if (i > 0 || (src->len == t->whole.len &&
@@ -195,7 +196,7 @@ static bool edit_whole(struct edit *t, const struct conf_source *src, size_t i)
 	return true;
 }
 
-/* Reads the old texts and the new ones; what is wrong with the new ones refuses the change. */
+/* Parses the old texts and the new ones; an error in the new ones refuses the change. */
 static int edit_read_both(struct edit *t, const struct vm *vm, struct err *e)
 {
 	const struct daemon *d = t->daemon;
@@ -240,7 +241,7 @@ static int edit_refuse(const struct conf_vm *c, struct err *e)
 	return err_hint(e, "--force changes it all the same");
 }
 
-/* Everything but the writing. */
+/* Everything except the write. */
 static int edit_prepare(struct edit *t, const struct vm *vm, struct err *e)
 {
 	int r = edit_change_texts(t, e);
@@ -268,7 +269,7 @@ static void edit_record(const struct edit *t, struct vm *vm)
 
 static void edit_begin_next(void);
 
-/* The VM is read again: from here on the change counts. */
+/* Reads the VM again: from here on the change is in effect. */
 static void edit_finish(struct edit *t, const struct err *e)
 {
 	struct err own = ERR_INIT;
@@ -287,7 +288,7 @@ static void edit_on_replaced(void *data, const struct err *e)
 	edit_begin_next();
 }
 
-/* 1: a child writes; 0: nothing to write. */
+/* Returns 1 if a child writes, 0 if there is nothing to write. */
 static int edit_write(struct edit *t, struct err *e)
 {
 	struct replace_file file[CONF_DROPINS_MAX + 1];
@@ -399,7 +400,7 @@ void verb_disable(struct vm *vm, struct request *r)
 	edit_take(vm, r, json_pack("[s]", "VM.Enable=no"), false);
 }
 
-/* For edit: the main file, byte by byte. */
+/* For edit: returns the main file, byte by byte. */
 void verb_file(struct vm *vm, struct request *r)
 {
 	struct conf_texts *texts;

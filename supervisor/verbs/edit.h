@@ -8,8 +8,8 @@
 #include "conf/edit.h"
 #include "supervisor/vm/vm.h"
 
-/* Rows of the schema that are root's, and what else could reach what is not the VM's own: the
- * difference between the two must be what this role may set. */
+/* Checks that the role may make all changes between the two: keys reserved to root, other images,
+ * UUID= and keys X-... need a higher one than an owner's. */
 int edit_may(const struct daemon *d, enum api_role role, const struct conf_vm *from,
 	const struct conf_vm *to, struct err *e);
 

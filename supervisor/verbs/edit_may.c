@@ -6,10 +6,10 @@
 
 struct may {
 	const struct conf_section *section;
-	const struct conf_key *key; /* the first one that is root's */
+	const struct conf_key *key; /* the first key reserved to root */
 };
 
-/* A section with an id has no keys that are root's: tests/unit/conf_schema.c. */
+/* No section with an id has a key reserved to root: tests/unit/conf_schema.c. */
 static void edit_may_on_change(void *data, const struct conf_change *c)
 {
 	struct may *m = data;
@@ -39,7 +39,7 @@ static bool edit_may_is_outside(const struct daemon *d, const char *path)
 	return *path == '/' && (strncmp(path, d->image_dir, len) != 0 || path[len] != '/');
 }
 
-/* An image in the image directory may be that of another VM. */
+/* An image in the image directory may belong to another VM. */
 static int edit_may_path(const struct daemon *d, enum api_role role, const struct conf_vm *from,
 	const struct conf_disk *disk, const char *path, struct err *e)
 {
@@ -86,7 +86,7 @@ int edit_may(const struct daemon *d, enum api_role role, const struct conf_vm *f
 	}
 	if (r < 0 || role >= API_ROLE_OPERATOR)
 		return r;
-	if (!streq(from->uuid, to->uuid)) /* it stands for the identity of another VM */
+	if (!streq(from->uuid, to->uuid)) /* it could take the identity of another VM */
 		return err_set(e, ERR_PERMISSION, "only an operator may change UUID= in [VM]");
 	if (!edit_may_same_list(&from->ignored, &to->ignored))
 		return err_set(e, ERR_PERMISSION, "only an operator may change keys X-...");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* `list --problems`: what needs a person, of VMs, networks, and files that are neither. */
+/* `list --problems`: problems of VMs, of networks, and of other files. */
 #include <errno.h>
 #include <fnmatch.h>
 #include <sys/statvfs.h>
@@ -111,7 +111,7 @@ static void problems_of_files(struct problems *p)
 	conf_daemon_release(&conf);
 }
 
-/* If it cannot be written, identities, records and history are lost, or logs. */
+/* If it cannot be written, identities, records and history, or logs, are lost. */
 static void problems_of_directory(struct problems *p, const char *path, int fd, enum trouble how)
 {
 	struct statvfs st;

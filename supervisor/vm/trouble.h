@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/vm/trouble.h - what of a VM needs a person, in one sentence each
+ * supervisor/vm/trouble.h - what is wrong with a VM, one sentence for each problem
  *
- * The same sentences stand in REASON of list, in info, and in list --problems.
+ * REASON of list, info and list --problems show the same sentences.
  */
 #ifndef SUPERVISOR_VM_TROUBLE_H
 #define SUPERVISOR_VM_TROUBLE_H
 
 #include "supervisor/vm/vm.h"
 
-/* What the REASON of list and info tells: trouble with its file, then why it is in its state. */
+/* The text of REASON in list and info: problems with the file, then the reason for the state. */
 char *vm_reason_text(const struct vm *vm);
-/* How bad, in the order in which they are listed. UNKNOWN: nobody can tell whether all is well. */
+/* Severity, in the order in which they are listed. UNKNOWN: it cannot be told whether all is
+ * well. */
 enum trouble { TROUBLE_CRITICAL, TROUBLE_UNKNOWN, TROUBLE_WARNING, TROUBLES };
 typedef void trouble_fn(void *data, enum trouble how, const char *text);
-/* Reports what needs a person, each once; nothing for what a person asked for, or what is under
- * way. */
+/* Reports each problem once; nothing that was requested or is in progress. */
 void vm_troubles(struct vm *vm, trouble_fn *report, void *data);
-/* Its file is valid, or was: the values in vm->file.conf are the operator's. */
+/* The file is valid, or was: vm->file.conf has the operator's values. */
 bool vm_conf_is_known(const struct vm *vm);
 
 #endif

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""`set` and `unset` change the line in force and nothing else; what would be invalid, what is not the caller's to set,
-and what is no longer as it was read stays as it is; and whoever is killed at whatever step, each file is the old one
-or the new one."""
+"""`set` and `unset` change only the line in force. An invalid change, one that the caller may not make, and one to a
+file that has changed since it was read are refused and leave the files alone. Wherever vmkeepd or its child is killed,
+each file is the old one or the new one."""
 import json
 import os
 import signal
@@ -43,7 +43,7 @@ def leftovers(world):
     return [name for name in os.listdir(world.config) if name.startswith(".")]
 
 
-# --- what it does
+# --- changes
 
 
 def test_one_line_changes(daemon):
@@ -68,7 +68,7 @@ def test_one_line_changes(daemon):
 
 
 def test_the_line_in_force_is_where_it_is(daemon):
-    """In a drop-in; several files are changed together, or none."""
+    """A line in a drop-in is changed there; a change of several files is made to all or to none."""
     shop(daemon)
     daemon.write("a.vm.d/10.conf", "[VM]\nMemory=24M\n")
     daemon.write("a.vm.d/20.conf", "[VM]\nCPUs=2\n")
@@ -118,7 +118,7 @@ def test_a_dry_run_writes_nothing(daemon):
     assert [(row["change"], row["value"]) for row in rows] == [("removed", "1G")]
 
 
-# --- what it refuses
+# --- refusals
 
 
 @pytest.mark.parametrize("word, code, said", [
@@ -153,7 +153,7 @@ def test_values_are_what_they_are(daemon, value):
 
 
 def test_who_may_set_what(daemon):
-    """Nobody gets beyond what is the VM's own: other images, files of the host, programs."""
+    """Owners and operators cannot reach beyond the VM: no other images, host files or programs."""
     alice, operator, view = {"user": "alice"}, {"user": "bob", "groups": ["vmkeep"]}, {"user": "bob", "groups": ["vmkeep-view"]}
     shop(daemon)
     daemon.image("b.raw")
@@ -177,7 +177,7 @@ def test_who_may_set_what(daemon):
     assert text(daemon) == owned
     daemon.ok("set", "a", "Disk.more.Path=b.raw", "VM.X-Rack=7", **operator)
     daemon.ok("set", "a", "QEMU.Args=-no-hpet", "CDROM.cd.Path=/dev/sr0")
-    # what root has set is not an operator's to remove
+    # an operator may not remove what only root may set
     assert "only root" in daemon.fails(9, "unset", "a", "QEMU.Args", **operator)
     daemon.ok("unset", "a", "CDROM.cd.Path", **operator)
 
@@ -195,7 +195,7 @@ def test_a_managed_file_needs_force(daemon):
 
 
 def test_start_with_the_host(daemon):
-    """Several names and patterns, as for start; the list and a boot know at once."""
+    """enable and disable take several names and patterns, as start does; list shows the change at once."""
     for name in ("a", "b", "c"):
         daemon.micro(name)
     out = daemon.ok("enable", "a", "b")
@@ -220,7 +220,7 @@ def test_a_file_with_errors_can_be_repaired(daemon):
     daemon.ok("start", "a")
 
 
-# --- what stands in the file's place
+# --- unusual files
 
 
 def as_link(world):
@@ -281,7 +281,7 @@ def test_what_stands_in_its_place(daemon, make, code, said):
 
 
 def test_changes_at_the_same_time_are_all_made(daemon):
-    """One after another, each from the file as the one before left it."""
+    """Concurrent changes are made one after another, each to the result of the one before."""
     shop(daemon)
     clients = [daemon.client(timeout=60) for _ in range(8)]
     for n, client in enumerate(clients):
@@ -297,7 +297,8 @@ def test_changes_at_the_same_time_are_all_made(daemon):
 
 
 def test_somebody_else_writes_at_the_same_time(daemon):
-    """An editor that saves over and over: no state of the file is lost in which both did not take part."""
+    """While another program keeps replacing the file, `set` succeeds or reports a conflict, and the file
+    stays whole."""
     shop(daemon)
     ends = threading.Event()
 
@@ -324,12 +325,13 @@ def test_no_more_than_so_many(daemon):
     assert "more than 64" in daemon.fails(2, "set", "a", *["VM.CPUs=%d" % n for n in range(1, 66)])
 
 
-# --- who is killed
+# --- kills
 
 
 @walk("step", range(1, 30), some=8)
 def test_the_child_is_killed(world, step):
-    """At each of its steps, on two files: each is the old one or the new one, and the next child sweeps up."""
+    """With the child killed at each of its steps, on two files, each is the old one or the new one, and the next
+    child removes the temporary files."""
     library = os.path.join(world.base, "steps.so")
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, SOURCE], check=True)
     old, new = {}, {}

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`edit` as visudo: an editor on a private copy; what is valid replaces the file, what is not is edited again or kept,
-and nobody's change is lost, neither the user's nor one that was made in the meantime."""
+"""`edit` works as visudo does: an editor runs on a private copy; a valid text replaces the file, an invalid one is
+edited again or kept, and no change is lost, neither the user's nor one made in the meantime."""
 import json
 import os
 import re
@@ -16,7 +16,7 @@ SED = "sed -i "
 
 @pytest.fixture
 def tmp(daemon):
-    """Where copies are made."""
+    """The directory in which copies are made."""
     folder = os.path.join(daemon.base, "tmp")
     os.mkdir(folder)
     os.chmod(folder, 0o1777)
@@ -28,7 +28,7 @@ def edit(world, tmp, editor, *argv, **how):
 
 
 def kept(tmp, done):
-    """The text that is kept, at the place that is told."""
+    """The text kept at the path that the message names."""
     place = re.search(r"your text is kept in (\S+)", done.err).group(1)
     assert place.startswith(tmp) and stat.S_IMODE(os.stat(place).st_mode) == 0o600
     assert stat.S_IMODE(os.stat(os.path.dirname(place)).st_mode) == 0o700
@@ -45,7 +45,7 @@ def test_what_is_valid_replaces_the_file(daemon, tmp):
     assert "%s:4: Networks removed (was none); now default" % path(daemon) in lines
     assert os.listdir(tmp) == [] and leftovers(daemon) == []
     assert daemon.rows("history", "a")[-1]["event"] == "edit"
-    # comments alone, bytes that are no UTF-8 among them
+    # a change of comments only, with bytes that are not UTF-8
     with open(path(daemon), "ab") as f:
         f.write(b"# \xff\n")
     before = open(path(daemon), "rb").read()
@@ -86,7 +86,7 @@ def test_what_is_not_valid_is_kept(daemon, tmp, script, code, said):
 
 
 def test_edit_again(daemon, tmp):
-    """On a terminal it asks, and the editor gets the text as it was left."""
+    """On a terminal, vmkeep offers to edit again, and the editor gets the rejected text."""
     shop(daemon)
     script = os.path.join(daemon.base, "editor")
     with open(script, "w", encoding="utf-8") as f:
@@ -132,7 +132,7 @@ def test_no_daemon_in_the_meantime(daemon, tmp):
 
 
 def test_who_may_edit(daemon, tmp):
-    """Operators, but not what is root's; owners have set."""
+    """Operators may edit, but not change what is reserved to root; owners have only set."""
     shop(daemon, "[VSock]\n")
     daemon.ok("set", "a", "VM.Owner=alice")
     before = text(daemon)
@@ -157,7 +157,7 @@ def test_a_managed_file(daemon, tmp):
 
 
 def test_a_file_with_errors(daemon, tmp):
-    """Is what edit is for."""
+    """edit can repair a file with errors."""
     daemon.image("a.raw")
     daemon.write("a.vm", "[VM]\nMemory=1X\nColour=red\n[Disk root]\nPath=a.raw\n")
     daemon.write("a.vm.d/x.conf", "[VM]\nCPUs=2\n")
@@ -175,7 +175,7 @@ def test_json(daemon, tmp):
 
 
 def test_only_texts_of_ours(daemon):
-    """vm-edit by hand: what it is given must have been read."""
+    """vm-edit called directly: it takes only a version that vm-file returned, with a text."""
     shop(daemon)
     client = daemon.client()
     file = client.call("vm-file", name="a")

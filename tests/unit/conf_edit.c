@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves that a change touches the line in force and no other, whatever the file looks like; that
- * what is set is what the parser then reads; and that nothing but a line can be written.
+ * Proves that a change touches only the line in force, whatever the file looks like; that the
+ * parser reads back what was set; and that no value can write more than one line.
  */
 #include "conf/edit.h"
 
@@ -20,7 +20,7 @@
 enum { FILES = 3, WORDS = 3 };
 
 struct edit_case {
-	const char *words[WORDS]; /* one with '=' sets, another unsets */
+	const char *words[WORDS]; /* with '=' a change sets the key, without it unsets the key */
 	const char *before[FILES], *after[FILES];
 	const char *rows; /* "DONE FILE:LINE KEY=VALUE (WAS)", one per line */
 };
@@ -35,7 +35,7 @@ static const struct edit_case cases[] = {
 	{ { "VM.CPUs=2" }, { VM }, { VM "CPUs=2\n" }, "added 0:3 CPUs=2 (3)\n" },
 	{ { "VM.Description=a" }, { VM }, { VM "Description=a\n" },
 		"added 0:3 Description=a (-)\n" },
-	/* several at once; each line is told as it is in the end */
+	/* several at once; each row has the final line number */
 	{ { "VM.CPUs=2", "VM.Memory=2G", "Disk.root.Cache=unsafe" }, { VM ROOT },
 		{ "[VM]\nMemory=2G\nCPUs=2\n" ROOT "Cache=unsafe\n" },
 		"added 0:3 CPUs=2 (3)\nchanged 0:2 Memory=2G (1G)\nadded 0:6 Cache=unsafe (auto)\n" },
@@ -48,14 +48,14 @@ static const struct edit_case cases[] = {
 	{ { "VM.CPUs=2" }, { "[VM]\n# none\n\tMemory=1G\n# CPUs=7\n\n# the disk\n" ROOT },
 		{ "[VM]\n# none\n\tMemory=1G\n\tCPUs=2\n# CPUs=7\n\n# the disk\n" ROOT },
 		"added 0:4 CPUs=2 (3)\n" },
-	/* a comment, another section or an id alike is not the line */
+	/* a comment, the same key in another section and a similar id do not match */
 	{ { "NIC.b.Network=lab" },
 		{ "[NIC a]\nNetwork=x\n[NIC b]\n#Network=y\n[NIC b.c]\nNetwork=z\n" },
 		{ "[NIC a]\nNetwork=x\n[NIC b]\nNetwork=lab\n#Network=y\n[NIC b.c]\nNetwork=z\n" },
 		"added 0:4 Network=lab (default)\n" },
 	{ { "NIC.b.c.Network=lab" }, { "[ NIC   b.c ]\nNetwork=z\n" },
 		{ "[ NIC   b.c ]\nNetwork=lab\n" }, "changed 0:2 Network=lab (z)\n" },
-	/* a last line without newline, CRLF, a byte order mark, nothing at all */
+	/* a last line without a newline, CRLF, a byte order mark, an empty file */
 	{ { "VM.CPUs=2" }, { "[VM]\nMemory=1G" }, { "[VM]\nMemory=1G\nCPUs=2\n" },
 		"added 0:3 CPUs=2 (3)\n" },
 	{ { "VM.Memory=2G" }, { "[VM]\nMemory=1G" }, { "[VM]\nMemory=2G" },
@@ -68,10 +68,10 @@ static const struct edit_case cases[] = {
 	{ { "VM.Memory=2G" }, { "" }, { "[VM]\nMemory=2G\n" }, "added 0:2 Memory=2G (1G) new\n" },
 	{ { "NIC.lan.Link=down" }, { VM "\n" }, { VM "\n[NIC lan]\nLink=down\n" },
 		"added 0:5 Link=down (up) new\n" },
-	/* twice: the last one is in force */
+	/* set twice: the last line is in force */
 	{ { "VM.Memory=3G" }, { "[VM]\nMemory=1G\nMemory=2G\n" },
 		{ "[VM]\nMemory=1G\nMemory=3G\n" }, "changed 0:3 Memory=3G (2G)\n" },
-	/* a drop-in, and the last of several, is in force; a section may be there alone */
+	/* the last drop-in that sets the key is in force; a section may be in a drop-in only */
 	{ { "VM.Memory=3G" }, { VM, "[VM]\nMemory=2G\n" }, { VM, "[VM]\nMemory=3G\n" },
 		"changed 1:2 Memory=3G (2G)\n" },
 	{ { "VM.Memory=3G" }, { VM, "[VM]\nMemory=2G\n", "[VM]\nMemory=\n" },
@@ -79,13 +79,13 @@ static const struct edit_case cases[] = {
 	{ { "NIC.lan.Link=down" }, { VM, "[NIC lan]\nNetwork=a\n" },
 		{ VM, "[NIC lan]\nNetwork=a\nLink=down\n" }, "added 1:3 Link=down (up)\n" },
 	{ { "VM.Memory=" }, { VM }, { "[VM]\nMemory=\n" }, "changed 0:2 Memory= (1G)\n" },
-	/* values are what they are: nothing in them ends a line or begins a comment */
+	/* values are taken literally: nothing in them ends a line or starts a comment */
 	{ { "VM.Description=a ; b # c = \"d\" 'e' %% \xc3\xa9" }, { VM },
 		{ VM "Description=a ; b # c = \"d\" 'e' %% \xc3\xa9\n" },
 		"added 0:3 Description=a ; b # c = \"d\" 'e' %% \xc3\xa9 (-)\n" },
 	{ { "VM.Description=  [VM] " }, { VM }, { VM "Description=[VM]\n" },
 		"added 0:3 Description=[VM] (-)\n" },
-	/* keys of others */
+	/* keys of other programs */
 	{ { "VM.X-Owner=a", "X-Rack.U=7" }, { VM }, { VM "X-Owner=a\n\n[X-Rack]\nU=7\n" },
 		"added 0:3 X-Owner=a (-)\nadded 0:6 U=7 (-) new\n" },
 
@@ -118,7 +118,7 @@ static const struct edit_case cases[] = {
 		{ "[Boot]\nOrder=root\nOrder=lan\n" }, "nothing 0:3 Order=root,lan (root,lan)\n" },
 	{ { "Boot.Order=" }, { "[Boot]\nOrder=root\n" }, { "[Boot]\nOrder=\n" },
 		"changed 0:2 Order= (root)\n" },
-	/* a text is one item, with its blanks and commas */
+	/* a list of texts has one item per line, which may contain blanks and commas */
 	{ { "QEMU.Args+=-device a,b=c" }, { VM "[QEMU]\nArgs=-device a\n" },
 		{ VM "[QEMU]\nArgs=-device a\nArgs=-device a,b=c\n" },
 		"added 0:5 Args=-device a,b=c (-)\n" },
@@ -314,7 +314,7 @@ static char *value_after(const char *word, const struct conf_section *s, const s
 	return buf_steal(&value);
 }
 
-/* Of each key of the schema: a default that is written is read. */
+/* For each key of the schema: its default can be written and is read back. */
 static void each_key_can_be_set(void **state)
 {
 	(void)state;
@@ -325,7 +325,8 @@ static void each_key_can_be_set(void **state)
 			const struct conf_key *key = &s->key[k];
 			char *word, *value;
 
-			/* a list with a default could not be told from one that was reset */
+			/* if a list had a default, a reset to it and to nothing could not be
+			 * distinguished */
 			assert_true(!key->list || !key->preset);
 			if (!key->preset)
 				continue;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Proves the child that replaces configuration files: owner, mode and links stay; whatever is in a
- * file's place, and whatever happened to it since it was read, either all files are new or none is;
- * and no temporary file is left, of this child or of one that was killed.
+ * Proves that the child that replaces configuration files keeps owner, mode and links; that either
+ * all files are new or none is, whatever the old file is and whatever happened to it since it was
+ * read; and that no temporary file is left, neither of this child nor of one that was killed.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -69,7 +69,7 @@ static int remove_dir(void **state)
 	return file_remove_tree(AT_FDCWD, dir, NULL);
 }
 
-/* Runs the child with this input; its exit status, and the first line that it wrote. */
+/* Runs the child with this input; returns its exit status and the first line that it wrote. */
 static int run(const char *count, const char *len, const struct buf *input, char said[512])
 {
 	int to[2], from[2], status;
@@ -102,7 +102,7 @@ static void add(struct buf *input, const char *name, const char *old, const char
 	buf_printf(input, "%s\n%zu %zu\n%s%s", in(name), strlen(old), strlen(text), old, text);
 }
 
-/* Of one file; the class of the error, -1 if there is none. */
+/* Replaces one file; returns the class of the error, or -1 for none. */
 static int replace_one(const char *name, char said[512])
 {
 	struct buf input = BUF_INIT;
@@ -148,7 +148,7 @@ static void owner_mode_and_neighbours_stay(void **state)
 	unlink(in("etc/.~mine"));
 }
 
-/* --- what stands in the file's place --- */
+/* --- unusual files --- */
 
 static void changed(void)
 {
@@ -300,7 +300,7 @@ static void all_files_or_none(void **state)
 	buf_release(&input);
 }
 
-/* A daemon that died sent less; nobody else sends anything malformed. */
+/* If the daemon dies, the input is shorter; only a faulty caller sends malformed input. */
 static void half_of_it_changes_nothing(void **state)
 {
 	struct buf whole = BUF_INIT;
