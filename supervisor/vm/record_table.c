@@ -82,6 +82,7 @@ const struct record_row record_rows[] = {
 	{ "due",           RECORD_REAL,   VM(st.due) },
 	{ "stop_left",     RECORD_INT,    PROCESS(stop_left) },
 	{ "stop_ignored",  RECORD_BOOL,   VM(stop.left) },
+	{ "stop_timeout",  RECORD_REAL,   VM(stop.timeout) },
 	{ "unresponsive",  RECORD_REAL,   VM(mon.unresponsive_wall), BOOT("unresponsive_boot", mon.unresponsive) },
 	{ "trouble",       RECORD_STRING, VM(mon.trouble) },
 	{ "io_error",      RECORD_STRING, VM(mon.io_error) },

@@ -58,7 +58,7 @@ void vm_power_button_again(struct vm *vm)
 	char killed[96];
 
 	if (daemon_now() >= vm->stop.deadline && !stop_lost_time(vm)) {
-		/* a previous daemon's request: its timeout is not known */
+		/* a request to a daemon that did not record its timeout */
 		if (vm->stop.timeout > 0)
 			snprintf(killed, sizeof killed,
 				"killed: the guest did not power off within %.0f s",

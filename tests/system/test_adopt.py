@@ -129,13 +129,24 @@ def test_killed_while_nobody_looked_comes_back(daemon):
 
 
 def test_daemon_dies_during_a_stop(daemon):
-    """The desired state was recorded: the next daemon completes the stop."""
+    """The desired state was recorded, with the timeout: the next daemon completes the stop, and says so."""
     daemon.micro("a", "deaf", extra="[Lifecycle]\nTimeoutStopSec=2\nOnStopTimeout=kill\n")
     daemon.up("a")
     daemon.ok("stop", "a", "--no-wait")
     daemon.kill_daemon()
     daemon.start()
-    daemon.wait_state("a", "stopped", timeout=10)
+    info = daemon.wait_state("a", "stopped", timeout=10)
+    assert info["reason"] == "killed: the guest did not power off within 2 s"
+
+
+def test_daemon_dies_during_a_reboot(daemon):
+    """Whoever joins it at the next daemon is told for how long the guest was asked."""
+    daemon.micro("a", "deaf", extra="[Lifecycle]\nTimeoutStopSec=4\nOnStopTimeout=leave\n")
+    daemon.up("a")
+    daemon.ok("reboot", "a", "--no-wait")
+    daemon.kill_daemon()
+    daemon.start()
+    assert "ignored the power button for 4 s" in daemon.fails(8, "reboot", "a")
 
 
 @walk("delay_ms", range(0, 250, 2), some=6)
