@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "supervisor/jail/jail.h"
@@ -170,6 +171,25 @@ static int seccomp_refuse_processes(scmp_filter_ctx ctx)
 		      : r;
 }
 
+/* Programs that share a uid, such as two probes, must not end each other or lower each other's
+ * limits. A program signals only itself, as raise() and pthread_kill() do; exec keeps the pid, and
+ * there are no children. */
+static int seccomp_refuse_neighbours(scmp_filter_ctx ctx)
+{
+	static const char any[] = "tkill";
+	const int calls[] = { SCMP_SYS(kill), SCMP_SYS(tgkill), SCMP_SYS(rt_sigqueueinfo),
+		SCMP_SYS(rt_tgsigqueueinfo) };
+	int r = seccomp_refuse(ctx, EPERM, any);
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(calls); i++)
+		r = seccomp_refuse_argument(
+			ctx, EPERM, calls[i], SCMP_A0(SCMP_CMP_NE, (uint64_t)getpid(), 0));
+	/* 0: itself, which is what the C library passes */
+	return r == 0 ? seccomp_refuse_argument(
+				ctx, EPERM, SCMP_SYS(prlimit64), SCMP_A0(SCMP_CMP_NE, 0, 0))
+		      : r;
+}
+
 /* fcntl() commands with effects beyond the fd: a lease blocks others that open the file, the rest
  * make the kernel send signals. The kernel compares 32 bits. */
 static int seccomp_refuse_leases(scmp_filter_ctx ctx)
@@ -196,7 +216,9 @@ static int seccomp_refuse_kinds(scmp_filter_ctx ctx, const struct jail_role *rol
 			SCMP_A0(SCMP_CMP_MASKED_EQ, clone_flags[i], clone_flags[i]));
 	if (r == 0)
 		r = seccomp_refuse_leases(ctx);
-	return r == 0 && !role->forks ? seccomp_refuse_processes(ctx) : r;
+	if (r == 0 && !role->forks)
+		r = seccomp_refuse_processes(ctx);
+	return r == 0 && !role->forks ? seccomp_refuse_neighbours(ctx) : r;
 }
 
 static int seccomp_filter_make(scmp_filter_ctx ctx, const struct jail *j)

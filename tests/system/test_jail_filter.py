@@ -263,6 +263,24 @@ def test_filter_and_limits_are_seen(box):
         assert re.search(r"Max processes +1024 +1024 ", run.proc("limits"))
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of system calls are of x86-64")
+@pytest.mark.parametrize("role", ["qemu", "tool", "probe"])
+def test_neighbours_with_the_same_uid(box, role):
+    """None is signalled, and none gets other limits; a program may do both to itself."""
+    def signals(pid):
+        return {"kill": (62, (pid, 0)), "kill its group": (62, (-pid, 0)), "tgkill": (234, (pid, pid, 0)),
+                "tkill": (200, (pid, 0)), "rt_sigqueueinfo": (129, (pid, 0, bytes(128))),
+                "rt_tgsigqueueinfo": (297, (pid, pid, 0, bytes(128))), "prlimit64": (302, (pid, 0, 0, 0)),
+                "all": (62, (-1, 0)), "kill, high bits": (62, (1 << 32 | pid, 0))}
+    with box.waiting(role=role) as other:
+        found = calls(box, signals(other.pid), role=role)
+    assert {name: errno.errorcode.get(e, e) for name, e in found.items() if e != errno.EPERM} == {}
+    own = "import os, resource, signal, threading\n" \
+          "os.kill(os.getpid(), 0); signal.pthread_kill(threading.get_ident(), 0)\n" \
+          "resource.setrlimit(resource.RLIMIT_CPU, (30, 30)); print('ok', flush=True); signal.raise_signal(9)\n"
+    assert box.python(own, role=role) == "ok\n"
+
+
 def test_thread_bomb(box):
     """It stops at the limit of its uid; other users' processes are not affected."""
     n, said = box.python(THREADS, uid=UID + 4711).split(" ", 1)
