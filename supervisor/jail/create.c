@@ -189,9 +189,10 @@ static int create_fill(
 }
 
 /* What can be known before anything is made; for a check, too. */
-static int create_can(const struct jail *j, const struct jail_file *f, int dir, struct err *e)
+static int create_can(struct jail *j, const struct jail_file *f, int dir, struct err *e)
 {
 	if (!create_has_program()) {
+		j->stays = true; /* somebody must install it */
 		err_set(e, ERR_NOT_FOUND, "%s: create %s: there is no qemu-img", f->what,
 			f->shown_path);
 		return err_hint(e, "install qemu-utils");

@@ -195,8 +195,10 @@ int file_open(struct jail *j, struct jail_file *f, struct err *e)
 	r = files_check_links(f, link, e);
 	if (r == 0)
 		r = files_check_type(f, e);
-	if (r == 0)
+	if (r == 0) {
 		r = files_check_twice(j, f, e);
+		j->stays |= r < 0; /* somebody must name another file */
+	}
 	if (r == 0)
 		r = found_refuse(f, e);
 	if (r < 0)

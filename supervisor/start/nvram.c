@@ -70,8 +70,10 @@ static int nvram_make(struct vm_start *s, const struct firmware *firmware, struc
 	if (fd < 0)
 		return err_errno(e, "create nvram.new");
 	plan = confine_plan("tool", vm->name, vm->identity.uid, vm->daemon->dirs.run, argv, e);
-	if (!plan)
+	if (!plan) {
+		s->fault = VM_END_START_FAILED; /* qemu-img must be installed */
 		return e->number;
+	}
 	json_object_set_new(plan, "files",
 		json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:s, s:b}]", "kind", "firmware", "what",
 			"UEFI firmware", "path", vars, "kind", "nvram", "what", "UEFI variables",

@@ -186,6 +186,29 @@ def test_a_disk_that_is_not_mounted_yet(world):
 
 
 
+def test_what_passes_and_what_somebody_must_repair(world):
+    """What another process holds may be free the next time; what two files claim stays as it is, and ends in failed."""
+    once = "[Lifecycle]\nRestartSec=0\nStartLimitBurst=1\n"
+    disk = os.path.join(world.base, "disk.raw")
+    os.symlink(disk, os.path.join(world.base, "link.raw"))
+    with open(disk, "wb") as f:
+        f.truncate(1 << 20)
+    world.micro("twice", vm=ENABLE, extra="[Disk a]\nPath=%s\n[Disk b]\nPath=%s/link.raw\n%s" % (disk, world.base, once))
+    for name in ("first", "second"):
+        world.image(name + ".raw", "deaf")
+        world.write(name + ".vm", "[VM]\nMemory=16M\nEnable=yes\n[Disk root]\nPath=%s.raw\n[NIC lan]\nAddress=192.168.122.9\n%s%s"
+                    % (name, once, "After=first\n" if name == "second" else ""))
+    world.micro("held", vm=ENABLE, extra=once)
+    writer = world.stream_of("sh", "-c", "exec 9>>%s/held.raw; echo holds; read x" % world.images)
+    writer.until("holds")
+    world.start()
+    assert "disk.raw is the same file as" in world.wait_state("twice", "failed")["reason"].replace("link", "disk")
+    assert "address 192.168.122.9 belongs to NIC 'lan' of VM 'first'" in world.wait_state("second", "failed")["reason"]
+    assert "held.raw is in use by sh" in world.wait_state("held", "backoff")["reason"]
+    writer.end()
+    world.wait_state("held", "running")
+
+
 def test_kvm_comes_late(world):
     """If the KVM module is not loaded yet, guests that may use it wait, others start, and nothing fails."""
     info = os.path.join(world.base, "cpuinfo")

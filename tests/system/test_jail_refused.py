@@ -133,6 +133,7 @@ def test_same_file_in_two_places(box, elsewhere):
     os.link(disk, link)
     e = box.refuse(box.disk(disk, "disk 'a'"), box.disk(link, "disk 'b'"))
     assert (e["class"], e["desc"]) == ("Conflict", f"disk 'b': {link} is the same file as disk 'a'")
+    assert e["stays"], "both disks are there until somebody writes another path"
 
 
 # in use
