@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "conf/load.h"
 
-#include <dirent.h>
-
 #include "base/text.h"
 #include "conf/names.h"
 
@@ -86,34 +84,6 @@ static void list_names(
 			f(data, entry[i].name);
 	conf_problems_release(&unheard);
 	conf_names_release(&l);
-}
-
-static void list_tell_misspelt(const char *dir, const char *suffix, struct conf_problems *p)
-{
-	const struct dirent *entry;
-	DIR *d = opendir(dir);
-
-	while (d && (entry = readdir(d))) {
-		const char *name = entry->d_name;
-		_cleanup_(free_ptr) char *safe = text_escape(name, strlen(name), false);
-		_cleanup_(free_ptr) char *path = xasprintf("%s/%s", dir, safe);
-		_cleanup_(free_ptr) char *why =
-			xasprintf("is ignored, for its name does not end in %s", suffix);
-
-		if (conf_name_is_misspelt(name, suffix))
-			conf_problem_add(p, &(struct conf_problem){ .place.file = path,
-						    .reason = why,
-						    .hint = "rename it",
-						    .warning = true });
-	}
-	if (d)
-		closedir(d);
-}
-
-void conf_list_ignored(const char *dir, struct conf_problems *p)
-{
-	list_tell_misspelt(dir, ".vm", p);
-	list_tell_misspelt(dir, ".network", p);
 }
 
 void conf_list_vms(const char *dir, conf_name_fn *f, void *data, struct conf_problems *p)

@@ -50,9 +50,10 @@ uint64_t conf_daemon_stamp(const char *dir);
  * that clash (equal except for case, or as DNS names), are reported in p, which may be NULL. f is
  * not called for any of these, because we cannot tell which was first. */
 typedef void conf_name_fn(void *data, const char *name);
-/* Warns of files that are ignored for the case of their ending. */
-void conf_list_ignored(const char *dir, struct conf_problems *p);
 void conf_list_vms(const char *dir, conf_name_fn *f, void *data, struct conf_problems *p);
 void conf_list_networks(const char *dir, conf_name_fn *f, void *data, struct conf_problems *p);
+/* Warns of files that look like configuration, and are never read: misspelt endings, drop-ins of what
+ * has none. ignored.c */
+void conf_list_ignored(const char *dir, struct conf_problems *p);
 
 #endif

@@ -29,8 +29,7 @@ static bool names_has_suffix(const char *name, const char *suffix)
 	return len > n && strcmp(name + len - n, suffix) == 0;
 }
 
-/* Leftovers of editors and package managers. */
-static bool names_is_leftover(const char *name)
+bool conf_name_is_leftover(const char *name)
 {
 	return *name == '.' || names_has_suffix(name, "~") || names_has_suffix(name, ".bak") ||
 	       strstr(name, ".dpkg-");
@@ -57,7 +56,8 @@ int conf_names_read(struct conf_names *l, const char *dir, const char *suffix)
 	if (!d)
 		return -errno;
 	while (errno = 0, entry = readdir(d))
-		if (!names_is_leftover(entry->d_name) && names_has_suffix(entry->d_name, suffix))
+		if (!conf_name_is_leftover(entry->d_name) &&
+			names_has_suffix(entry->d_name, suffix))
 			conf_names_add(l, xstrdup(entry->d_name));
 	if (l->n)
 		qsort(l->name, l->n, sizeof *l->name, names_by_name);

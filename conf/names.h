@@ -20,6 +20,8 @@ void conf_names_add(struct conf_names *l, char *name /* stolen */);
 int conf_names_read(struct conf_names *l, const char *dir, const char *suffix);
 void conf_names_release(struct conf_names *l);
 
+/* Left by an editor or a package manager. */
+bool conf_name_is_leftover(const char *name);
 /* NAME.VM, as another system or a program wrote it. */
 bool conf_name_is_misspelt(const char *name, const char *suffix);
 

@@ -88,7 +88,7 @@ static void problems_read_network(void *data, const char *name)
 	conf_network_release(&conf);
 }
 
-/* vmkeep.conf, and files whose names cannot be those of VMs or networks. */
+/* vmkeep.conf, files whose names cannot be those of VMs or networks, and what nobody reads. */
 static void problems_of_files(struct problems *p)
 {
 	const char *dir = p->daemon->dirs.config;
@@ -98,6 +98,7 @@ static void problems_of_files(struct problems *p)
 	conf_load_daemon(&conf, dir, &found);
 	conf_list_vms(dir, problems_ignore_vm, NULL, &found);
 	conf_list_networks(dir, problems_read_network, p, &found);
+	conf_list_ignored(dir, &found);
 	p->what = "file";
 	for (size_t i = 0; i < found.n; i++) {
 		_cleanup_(buf_release) struct buf text = BUF_INIT;
@@ -105,7 +106,8 @@ static void problems_of_files(struct problems *p)
 
 		p->name = file ? basename(file) : "-";
 		conf_problem_print(&found.item[i], &text);
-		problems_add(p, TROUBLE_CRITICAL, text.data);
+		problems_add(
+			p, found.item[i].warning ? TROUBLE_WARNING : TROUBLE_CRITICAL, text.data);
 	}
 	conf_problems_release(&found);
 	conf_daemon_release(&conf);

@@ -11,7 +11,7 @@ TOKEN = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*
 ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 
 # Calls whose argument (counted from 0) is a hint; fields that hold one; tables of hints: file, variable, column.
-CALLS = {"err_hint": 1, "host_row": 2, "check_row": 5}
+CALLS = {"err_hint": 1, "host_row": 2, "check_row": 5, "ignored_tell": 2}
 FIELDS = {"hint", "cure", "install"}
 TABLES = {"supervisor/check/duplicates.c": ("kinds", 1),
           "supervisor/vm/said.c": ("known", 2), "supervisor/client/option.c": ("refusals", 1),

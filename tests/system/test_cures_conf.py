@@ -216,6 +216,16 @@ def no_such_network(p, daemon):
     os.unlink(path)
 
 
+@cure("write the lines in the file itself")
+def drop_ins_of_a_network(p, daemon):
+    daemon.write("lab.network", "[Network]\n")
+    daemon.write("lab.network.d/dns.conf", "[DNS]\nEnable=no\n")
+    p.check(daemon.json("check")[0]["hint"])
+    os.rename(os.path.join(daemon.config, "lab.network.d/dns.conf"), os.path.join(daemon.config, "lab.network"))
+    os.rmdir(os.path.join(daemon.config, "lab.network.d"))
+    assert daemon.json("check") == [] and not daemon.one("net", "show", "lab")["dns"]["enabled"]
+
+
 @cure("stop the VMs first, or disconnect them: vmkeep net stop --force %s")
 def a_network_in_use(p, daemon):
     daemon.write("lab.network", LAB)

@@ -102,6 +102,16 @@ def dead_network(world):
     return 2, "CRITICAL network lab: invalid: %s/lab.network: links to '/nowhere', which is not there" % world.config
 
 
+def misspelt(world):
+    world.write("Cap.VM", "[VM]\n")
+    return 1, "WARNING file Cap.VM: %s/Cap.VM: is ignored, for its name does not end in .vm" % world.config
+
+
+def drop_in_of_a_network(world):
+    world.write("default.network.d/dns.conf", "[DNS]\nEnable=no\n")
+    return 1, "WARNING file default.network.d: %s/default.network.d: is ignored, for only VMs have drop-ins" % world.config
+
+
 def missing(world):
     world.micro("a", "deaf")
     world.ok("start", "a")
@@ -131,7 +141,7 @@ def left_running(world):
 
 
 CASES = [failed, backoff, down, ended_from_outside, start_failed, start_failed_by_the_host, panicked, broken, badly_named, broken_daemon_conf,
-         broken_network, dead_link, dead_network, missing, warned, silent, left_running]
+         broken_network, dead_link, dead_network, misspelt, drop_in_of_a_network, missing, warned, silent, left_running]
 
 
 RESET = (failed, down, ended_from_outside, start_failed, start_failed_by_the_host)

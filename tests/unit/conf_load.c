@@ -335,6 +335,39 @@ static void lists_names(void **state)
 	buf_release(&names);
 }
 
+static void names_what_is_never_read(void **state)
+{
+	static const char *const files[] = { "a.vm", "b.VM", "Lan.Network", "lan.network", "c.vm~",
+		".d.VM", "e.VM.bak", "notes.txt", "VMKEEP.conf", "vmkeep.conf", "a.vm.d/1.conf",
+		"a.vm.d/2.CONF", "a.vm.d/README", "gone.vm.d/1.conf", "f.VM.d/1.conf",
+		"lan.network.d/1.conf" };
+	static const char *const dirs[] = { "a.vm.d", "gone.vm.d", "f.VM.d", "lan.network.d",
+		"vmkeep.conf.d", "hooks.d" };
+	static const char *const told[] = { "/b.VM: is ignored, for its name does not end in .vm",
+		"/Lan.Network: is ignored, for its name does not end in .network",
+		"/VMKEEP.conf: is ignored, for the daemon's file is vmkeep.conf",
+		"/a.vm.d/2.CONF: is ignored, for its name does not end in .conf",
+		"/gone.vm.d: is ignored, for there is no gone.vm",
+		"/f.VM.d: is ignored, for its name does not end in .vm.d",
+		"/lan.network.d: is ignored, for only VMs have drop-ins",
+		"/vmkeep.conf.d: is ignored, for only VMs have drop-ins" };
+	struct conf_problems p = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+		make_dir(dirs[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		put(files[i], "");
+	conf_list_ignored(dir, &p);
+	for (size_t i = 0; i < ARRAY_SIZE(told); i++)
+		assert_true(problems_have(&p, told[i]));
+	assert_int_equal(p.warnings, ARRAY_SIZE(told));
+	assert_int_equal(p.count, 0);
+	conf_problems_release(&p);
+	conf_list_ignored("/nonexistent", &p);
+	assert_int_equal(p.n, 0);
+}
+
 #define IN_DIR(test) cmocka_unit_test_setup_teardown(test, begin, end)
 
 int main(void)
@@ -349,6 +382,7 @@ int main(void)
 		IN_DIR(cats_files_as_they_are),
 		IN_DIR(a_stamp_changes_with_the_files),
 		IN_DIR(lists_names),
+		IN_DIR(names_what_is_never_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
