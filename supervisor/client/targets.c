@@ -14,6 +14,13 @@ static bool targets_is_of_networks(const struct api_verb *verb)
 	return verb->target == API_NETWORK || verb->target == API_NETWORKS;
 }
 
+static int targets_hint(const struct api_verb *verb, struct err *e)
+{
+	return targets_is_of_networks(verb)
+		       ? err_hint(e, "vmkeep net list shows which networks there are")
+		       : err_hint(e, "vmkeep list shows which VMs there are");
+}
+
 static void targets_add(struct command *c, const char *name)
 {
 	for (size_t i = 0; i < c->targets; i++)
@@ -38,9 +45,11 @@ static int targets_add_matches(
 			found = true;
 		}
 	}
-	if (!found)
-		return err_set(e, ERR_NOT_FOUND, "no %s matches '%s'",
+	if (!found) {
+		err_set(e, ERR_NOT_FOUND, "no %s matches '%s'",
 			targets_is_of_networks(c->verb) ? "network" : "VM", glob);
+		return targets_hint(c->verb, e);
+	}
 	if ((c->verb->target == API_VM || c->verb->target == API_NETWORK) &&
 		c->targets > before + 1)
 		return err_set(e, ERR_USAGE, "'%s' matches %zu names, but %s takes one", glob,
@@ -48,14 +57,14 @@ static int targets_add_matches(
 	return 0;
 }
 
-/* The path of a VM's file, where its name is wanted. */
-static int targets_refuse_path(const char *path, struct err *e)
+/* The path of a VM's or network's file, where its name is wanted. */
+static int targets_refuse_path(const struct api_verb *verb, const char *path, struct err *e)
 {
 	const char *name = strrchr(path, '/') + 1, *end = strrchr(name, '.');
 
 	err_set(e, ERR_USAGE, "'%s' is a path, and this takes a name", path);
 	if (!end || end == name)
-		return err_hint(e, "vmkeep list shows which VMs there are");
+		return targets_hint(verb, e);
 	return err_hint(e, "write %.*s", (int)(end - name), name);
 }
 
@@ -68,7 +77,7 @@ int targets_resolve(struct command *c, struct err *e)
 	c->several = a->targets > 1;
 	for (size_t i = 0; r >= 0 && i < a->targets; i++) {
 		if (strchr(a->target[i], '/')) {
-			r = targets_refuse_path(a->target[i], e);
+			r = targets_refuse_path(c->verb, a->target[i], e);
 			continue;
 		}
 		if (!strpbrk(a->target[i], "*?[")) {

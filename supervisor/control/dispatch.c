@@ -32,6 +32,7 @@ static void dispatch_run_schema(struct request *r)
 	v = v ? v : api_verb_by_execute(name);
 	if (name && (!v || !v->command)) {
 		err_set(&e, ERR_NOT_FOUND, "no verb '%s'", name);
+		err_hint(&e, "'vmkeep help' lists the commands");
 		request_error(r, &e);
 		return;
 	}

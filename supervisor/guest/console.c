@@ -322,6 +322,16 @@ const struct vm_part console_part = {
 
 /* --- called by verbs --- */
 
+static void console_refuse_port(const struct console *c, const char *serial, struct err *e)
+{
+	_cleanup_(buf_release) struct buf names = BUF_INIT;
+
+	for (size_t i = 0; i < c->n; i++)
+		buf_printf(&names, "%s%s", i ? ", " : "", c->port[i].conf->id);
+	err_set(e, ERR_NOT_FOUND, "has no serial port '%s'", serial);
+	err_hint(e, c->n > 1 ? "its serial ports are %s" : "its serial port is %s", names.data);
+}
+
 static struct port *console_find_port(const struct vm *vm, const char *serial, struct err *e)
 {
 	struct console *c = vm_part_state(vm, &console_part);
@@ -332,8 +342,8 @@ static struct port *console_find_port(const struct vm *vm, const char *serial, s
 	if (!c)
 		err_set(e, ERR_WRONG_STATE, "is %s: it has no console at the moment",
 			vm_state_name(vm->st.state));
-	else if (serial)
-		err_set(e, ERR_NOT_FOUND, "has no serial port '%s'", serial);
+	else if (serial && c->n)
+		console_refuse_port(c, serial, e);
 	else
 		err_set(e, ERR_NOT_FOUND, "has no serial port");
 	return NULL;

@@ -214,12 +214,6 @@ static int claims_check_name(struct networks *ns, struct claim *c, struct err *e
 		e);
 }
 
-int networks_refuse_missing(const char *config, const char *network, struct err *e)
-{
-	err_set(e, ERR_NOT_FOUND, "no network '%s'", network);
-	return err_hint(e, "its file would be %s/%s.network", config, network);
-}
-
 int claim_check(struct networks *ns, struct claim *c, const char **key, struct err *e)
 {
 	struct network *n = c->network ? networks_find(ns, c->network) : NULL;

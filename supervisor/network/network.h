@@ -139,7 +139,8 @@ struct network_wait *networks_stop(
 /* What a stop would do, and why it would be refused: state, refused (the error or null), columns,
  * rows. */
 json_t *networks_stop_plan(struct networks *ns, const char *network, bool force, struct err *e);
-/* The error for a network that does not exist; returns e->number. */
+/* The error for a network that does not exist, with the name that was probably meant; returns
+ * e->number. */
 int networks_refuse_missing(const char *config, const char *network, struct err *e);
 bool networks_exists(struct networks *ns, const char *network, struct err *e);
 /* Calls each for all networks, sorted by name. bridge: "" if it has no name yet. each may start and

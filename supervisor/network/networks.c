@@ -80,13 +80,10 @@ struct network *networks_wanted(struct networks *ns, const char *network, struct
 {
 	struct network *n = networks_get(ns, network, e);
 
-	if (!n) {
-		err_hint(e, "its file would be %s/%s.network", ns->dirs.config, network);
-	} else if (n->broken && n->state == NETWORK_DOWN) {
-		err_set(e, ERR_INVALID_CONFIG, "%s", n->broken);
-		n = NULL;
-	}
-	return n;
+	if (!n || !n->broken || n->state != NETWORK_DOWN)
+		return n;
+	err_set(e, ERR_INVALID_CONFIG, "%s", n->broken);
+	return NULL;
 }
 
 bool network_is_outdated(const struct network *n)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* All networks: those with a file, those that are up, and `default`. */
+#include "base/text.h"
 #include "conf/load.h"
 #include "supervisor/network/private.h"
 
@@ -96,6 +97,43 @@ static void registry_network_free(struct network *n)
 	free(n);
 }
 
+struct listed {
+	const char **name;
+	size_t n, cap;
+	struct arena text;
+};
+
+static void registry_note(void *data, const char *name)
+{
+	struct listed *l = data;
+
+	GROW(l->name, l->n, l->cap);
+	l->name[l->n++] = arena_strdup(&l->text, name);
+}
+
+int networks_refuse_missing(const char *config, const char *network, struct err *e)
+{
+	static const char ending[] = ".network";
+	const size_t len = strlen(network), n = strlen(ending);
+	struct listed l = { 0 };
+	const char *near;
+
+	conf_list_networks(config, registry_note, &l, NULL);
+	registry_note(&l, "default");
+	near = text_nearest(network, l.name, l.n);
+	err_set(e, ERR_NOT_FOUND, "no network '%s'", network);
+	if (len > n && streq(network + len - n, ending))
+		err_hint(e, "write the name without the file's ending: %.*s", (int)(len - n),
+			network);
+	else if (near)
+		err_hint(e, "did you mean '%s'?", near);
+	else
+		err_hint(e, "its file would be %s/%s.network", config, network);
+	free(l.name);
+	arena_release(&l.text);
+	return e->number;
+}
+
 struct network *networks_get(struct networks *ns, const char *name, struct err *e)
 {
 	struct network *n = networks_find(ns, name);
@@ -106,7 +144,8 @@ struct network *networks_get(struct networks *ns, const char *name, struct err *
 		registry_read_conf(n, NULL);
 	if (n && (n->has_file || n->state != NETWORK_DOWN || streq(name, "default")))
 		return n;
-	err_set(e, ERR_NOT_FOUND, "no network '%s'", name);
+	if (e) /* reads the directory */
+		networks_refuse_missing(ns->dirs.config, name, e);
 	return NULL;
 }
 

@@ -37,11 +37,14 @@ void verb_job_cancel(struct daemon *d, struct request *r)
 			request_return(r, NULL);
 		return;
 	}
-	if (!j)
-		err_set(&e, ERR_NOT_FOUND, "no such job");
-	else if (j->ended > 0)
+	if (!j) {
+		err_set(&e, ERR_NOT_FOUND, "no such job: %lld",
+			(long long)request_int(r, "job", 0));
+		err_hint(&e, "vmkeep jobs lists those in progress");
+	} else if (j->ended > 0) {
 		err_set(&e, ERR_WRONG_STATE, "the job has ended");
-	else
+	} else {
 		err_set(&e, ERR_WRONG_STATE, "%s cannot be cancelled", j->verb);
+	}
 	request_error(r, &e);
 }

@@ -7,18 +7,37 @@ void verb_net_list(struct daemon *d, struct request *r)
 	request_return(r, networks_list(d->networks));
 }
 
+/* False: there is none of that name, and the client has been told. */
+static bool verb_network_is_there(struct daemon *d, struct request *r)
+{
+	const char *name = request_string(r, "name");
+	struct err e = ERR_INIT;
+
+	if (networks_exists(d->networks, name, &e))
+		return true;
+	/* as for VMs: no other network is proposed to be stopped in place of a mistyped one */
+	if (request_verb(r)->traits & API_HARMS)
+		err_hint(&e, "vmkeep net list shows which networks there are");
+	else if (vms_find(d->vms, name))
+		err_hint(&e, "'%s' is a VM: see vmkeep info %s", name, name);
+	request_error(r, &e);
+	return false;
+}
+
 void verb_net_show(struct daemon *d, struct request *r)
 {
 	struct err e = ERR_INIT;
 
-	request_answer(r, networks_show(d->networks, request_string(r, "name"), &e), &e);
+	if (verb_network_is_there(d, r))
+		request_answer(r, networks_show(d->networks, request_string(r, "name"), &e), &e);
 }
 
 void verb_net_leases(struct daemon *d, struct request *r)
 {
 	struct err e = ERR_INIT;
 
-	request_answer(r, networks_leases(d->networks, request_string(r, "name"), &e), &e);
+	if (verb_network_is_there(d, r))
+		request_answer(r, networks_leases(d->networks, request_string(r, "name"), &e), &e);
 }
 
 static void verb_network_net_started(void *data, const struct err *e)
@@ -33,7 +52,8 @@ static void verb_network_net_stopped(void *data, const struct err *e)
 
 void verb_net_start(struct daemon *d, struct request *r)
 {
-	networks_need(d->networks, request_string(r, "name"), verb_network_net_started, r);
+	if (verb_network_is_there(d, r))
+		networks_need(d->networks, request_string(r, "name"), verb_network_net_started, r);
 }
 
 void verb_net_stop(struct daemon *d, struct request *r)
@@ -42,6 +62,8 @@ void verb_net_stop(struct daemon *d, struct request *r)
 	bool force = request_bool(r, "force", false);
 	struct err e = ERR_INIT;
 
+	if (!verb_network_is_there(d, r))
+		return;
 	if (request_bool(r, "dry-run", false))
 		request_answer(r, networks_stop_plan(d->networks, name, force, &e), &e);
 	else

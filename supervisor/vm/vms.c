@@ -315,15 +315,14 @@ static void vms_not_found(const struct vms *vms, const char *name, struct err *e
 {
 	const char *near = vms_nearest(vms, name);
 	const size_t stem = vms_before_ending(name);
-	struct err unknown = ERR_INIT;
 
 	err_set(e, ERR_NOT_FOUND, "no such VM: %s", name);
 	if (stem)
 		err_hint(e, "write the name without the file's ending: %.*s", (int)stem, name);
+	else if (networks_exists(vms->daemon->networks, name, NULL))
+		err_hint(e, "'%s' is a network: see vmkeep net show %s", name, name);
 	else if (near)
 		err_hint(e, "did you mean '%s'?", near);
-	else if (networks_exists(vms->daemon->networks, name, &unknown))
-		err_hint(e, "'%s' is a network: see vmkeep net show %s", name, name);
 	else
 		err_hint(e, "a VM is a file %s/%s.vm", vms->daemon->dirs.config, name);
 }

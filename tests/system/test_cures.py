@@ -21,6 +21,13 @@ def a_typing_error(p, daemon):
     daemon.eventually(daemon.states, lambda found: "web1" in found)
     word, = re.findall("'(.*)'", p.refused("check", "wbe1", code=4))
     daemon.ok("check", word)
+    daemon.write("lab.network", "[Network]\n")
+    for verb in ("show", "leases", "start"):
+        word, = re.findall("'(.*)'", p.refused("net", verb, "lba", code=4))
+        daemon.ok("net", verb, word)
+    daemon.write("web1.vm", vm(disk("web1.raw"), "[NIC lan]\nNetwork=lba\n", head="[VM]\nMemory=16M\n"))
+    word, = re.findall("'(.*)'", p.refused("start", "web1", code=4))
+    assert word == "lab" == re.findall("'(.*)'", p.told("web1"))[0]
 
 
 @cure("vmkeep list shows which VMs there are")
@@ -28,6 +35,37 @@ def a_typing_error_of_harm(p, daemon):
     daemon.micro("web1")
     assert "web1" in p.types(p.refused("kill", "web2", code=4))
     p.refused("stop", "web", code=4)
+
+
+@cure("vmkeep net list shows which networks there are")
+def a_typing_error_that_would_cut_guests_off(p, daemon):
+    daemon.ok("net", "start", "default")
+    for words in (["defualt"], ["d?"], ["/etc/networks/"]):
+        assert "default" in p.types(p.refused("net", "stop", *words))
+    daemon.ok("net", "stop", "default")
+
+
+@cure("'%s' is a VM: see vmkeep info %s")
+def a_vm_for_a_network(p, daemon):
+    daemon.micro("web1")
+    daemon.ok("list")
+    p.types(p.refused("net", "show", "web1", code=4))
+
+
+@cure("vmkeep jobs lists those in progress")
+def no_such_job(p, daemon):
+    p.types(p.refused("job", "cancel", "7", code=4))
+
+
+@cure("its serial ports are %s", "its serial port is %s")
+def no_such_serial_port(p, daemon):
+    daemon.micro("a")
+    daemon.micro("b", extra="[Serial console]\n[Serial log]\nType=virtio\n")
+    daemon.ok("start", "a", "b")
+    for name, ports in (("a", ["console"]), ("b", ["console", "log"])):
+        hint = p.refused("console", name, "--serial", "nolse", code=4)
+        assert hint.split(" ", 4)[-1].split(", ") == ports, hint
+        daemon.stream("console", name, "--serial", ports[-1]).end()
 
 
 @cure("usage: vmkeep %s")

@@ -110,7 +110,7 @@ static void order_and_exit_code_are_the_lines(void **state)
 			"vmkeep: bad2: no such VM\nhint: look\nvmkeep: bad1: it is paused\n"						     },
 		{ "start web*",		3, 1, 0,	 "web1: running\nweb2: running\n", ""					      },
 		{ "start web2 w*",		   3, 1, 0,   "web2: running\nweb1: running\n", ""						 },
-		{ "start web1 zz*",	    1, 1, 4,   "",				 "vmkeep: no VM matches 'zz*'\n"		 },
+		{ "start web1 zz*",	    1, 1, 4,   "",				 "vmkeep: no VM matches 'zz*'\nhint: vmkeep list shows which VMs there are\n" },
 		{ "cat *",			   1, 1, 2,   "",				"vmkeep: '*' matches 3 names, but cat takes one\n"},
 		{ "start --no-wait web1 web2", 2, 2, 0,	"web1: job 7\nweb2: job 7\n",     ""						 },
 		{ "destroy web1",		  1, 1, 0,   "web1: running\n",
