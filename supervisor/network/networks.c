@@ -5,28 +5,24 @@
 #include "conf/load.h"
 #include "supervisor/network/private.h"
 
-static void networks_tell_stray(void *p, const char *vm, const char *text)
+/* A network that somebody stopped is not to be repaired. */
+static void networks_tell_stray(void *p, const char *vm, bool stopped, const char *text)
 {
-	conf_problem(p, &(struct conf_place){ 0 }, NULL, "VM %s: %s", vm, text);
+	if (!stopped)
+		conf_problem(p, &(struct conf_place){ 0 }, NULL, "VM %s: %s", vm, text);
 }
 
 void networks_repair(struct networks *ns, struct conf_problems *p)
 {
-	char trouble[256];
-
 	networks_write_again(ns);
 	for (struct network *n = ns->list; n; n = n->next) {
 		network_repair(n, true);
-		if (n->state != NETWORK_UP)
-			continue;
-		network_join_all(n);
-		if (network_tap_trouble(n, trouble, sizeof trouble) && p)
-			conf_problem(p, &(struct conf_place){ 0 }, NULL, "network %s: %s", n->name,
-				trouble);
+		if (n->state == NETWORK_UP)
+			network_join_all(n);
 	}
 	ports_repair_foreign(ns);
 	if (p)
-		networks_strays(ns, networks_tell_stray, p);
+		networks_strays(ns, NULL, networks_tell_stray, p);
 	door_repair(ns);
 }
 

@@ -107,13 +107,13 @@ static const struct net_link *ports_bridge(const struct net_facts *f, const char
 	return NULL;
 }
 
-/* False: no NIC is on a foreign bridge, or the kernel does not answer. */
-static bool ports_foreign_facts(struct networks *ns, struct net_facts *facts)
+/* One question to the kernel, however many NICs there are. */
+static bool ports_facts(struct networks *ns, const char *vm, struct net_facts *facts)
 {
 	const struct claim *c = ns->claims;
 	struct rtnl *rtnl;
 
-	while (c && !ports_is_foreign(c))
+	while (c && (!c->attached || !c->tap.index || (vm && !streq(c->vm, vm))))
 		c = c->next;
 	rtnl = c ? networks_rtnl(ns, NULL) : NULL;
 	return rtnl && rtnl_facts(rtnl, facts, NULL) == 0;
@@ -123,7 +123,7 @@ void ports_repair_foreign(struct networks *ns)
 {
 	_cleanup_(net_facts_release) struct net_facts facts = NET_FACTS_INIT;
 
-	if (!ports_foreign_facts(ns, &facts))
+	if (!ports_facts(ns, NULL, &facts))
 		return;
 	for (const struct claim *c = ns->claims; c; c = c->next) {
 		const struct net_link *b =
@@ -135,34 +135,69 @@ void ports_repair_foreign(struct networks *ns)
 	}
 }
 
-void networks_strays(struct networks *ns, networks_stray_fn *stray, void *data)
+/* --- NICs that are cut off --- */
+
+/* A network comes up: its NICs are being attached. */
+static bool ports_is_settled(const struct claim *c, const struct network *n)
+{
+	return c->attached && !(n && n->state == NETWORK_RAISING);
+}
+
+static bool ports_is_down(const struct claim *c, const struct network *n)
+{
+	return c->network && (!n || n->state != NETWORK_UP);
+}
+
+/* "": it is where it belongs. */
+static void ports_trouble(const struct claim *c, const struct network *n,
+	const struct net_facts *facts, char *text, size_t len)
+{
+	const struct net_link *tap = net_facts_index(facts, c->tap.index),
+			      *b = n ? net_facts_index(facts, n->bridge_index)
+				     : ports_bridge(facts, c->bridge);
+	const char *bridge = n ? n->plan.choice.bridge : c->bridge,
+		   *cure = n ? ": vmkeep reload" : "";
+
+	*text = '\0';
+	if (!tap)
+		snprintf(text, len, "the tap of NIC '%.63s' is gone from this host's network",
+			c->nic);
+	else if (!b)
+		snprintf(text, len, "NIC '%.63s' is cut off: bridge '%s' is gone%s", c->nic, bridge,
+			cure);
+	else if (tap->master != b->index)
+		snprintf(text, len, "NIC '%.63s' is not on bridge '%s': vmkeep reload", c->nic,
+			bridge);
+	else if (!(b->flags & IFF_UP) && n)
+		snprintf(text, len, "bridge '%s' of NIC '%.63s' is down: vmkeep reload", bridge,
+			c->nic);
+	else if (!(b->flags & IFF_UP))
+		snprintf(text, len, "bridge '%s' of NIC '%.63s' is down: ip link set %s up", bridge,
+			c->nic, bridge);
+	else if (c->link && !(tap->flags & IFF_UP))
+		snprintf(text, len, "the tap of NIC '%.63s' is down: vmkeep reload", c->nic);
+}
+
+void networks_strays(struct networks *ns, const char *vm, networks_stray_fn *stray, void *data)
 {
 	_cleanup_(net_facts_release) struct net_facts facts = NET_FACTS_INIT;
+	const bool known = ports_facts(ns, vm, &facts);
 
-	if (!ports_foreign_facts(ns, &facts))
-		return;
 	for (const struct claim *c = ns->claims; c; c = c->next) {
-		const struct net_link *l = net_facts_index(&facts, c->tap.index), *b;
+		const struct network *n = c->network ? networks_find(ns, c->network) : NULL;
 		char text[256] = "";
+		bool stopped;
 
-		if (!ports_is_foreign(c))
+		if ((vm && !streq(c->vm, vm)) || !ports_is_settled(c, n))
 			continue;
-		b = ports_bridge(&facts, c->bridge);
-		if (!l)
+		stopped = ports_is_down(c, n);
+		if (stopped)
 			snprintf(text, sizeof text,
-				"the tap of NIC '%.63s' is gone from this host's network", c->nic);
-		else if (!b)
-			snprintf(text, sizeof text, "NIC '%.63s' is cut off: bridge '%s' is gone",
-				c->nic, c->bridge);
-		else if (l->master != b->index)
-			snprintf(text, sizeof text,
-				"NIC '%.63s' is not on bridge '%s': vmkeep reload", c->nic,
-				c->bridge);
-		else if (!(b->flags & IFF_UP))
-			snprintf(text, sizeof text,
-				"bridge '%s' of NIC '%.63s' is down: ip link set %s up", c->bridge,
-				c->nic, c->bridge);
+				"NIC '%.63s' is cut off: network '%.63s' is down: vmkeep net start %.63s",
+				c->nic, c->network, c->network);
+		else if (known && c->tap.index)
+			ports_trouble(c, n, &facts, text, sizeof text);
 		if (text[0])
-			stray(data, c->vm, text);
+			stray(data, c->vm, stopped, text);
 	}
 }

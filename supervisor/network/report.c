@@ -89,8 +89,17 @@ static bool report_lease_trouble(const struct network *n, char *out, size_t len)
 	return out[0] != '\0';
 }
 
-/* The first problem that keeps the network from working. */
-static const char *report_health(const struct network *n, char trouble[TROUBLE_MAX])
+static const char *report_cut_off(const struct network *n, char trouble[TROUBLE_MAX])
+{
+	const size_t nics = network_attached(n);
+
+	snprintf(trouble, TROUBLE_MAX, "%zu NIC%s cut off: vmkeep net start %.63s", nics,
+		nics == 1 ? " is" : "s are", n->name);
+	return nics ? trouble : "ok";
+}
+
+/* The first problem that keeps the network from working. nics: or single NICs of it. */
+static const char *report_health(const struct network *n, bool nics, char trouble[TROUBLE_MAX])
 {
 	if (n->broken)
 		return n->invalid;
@@ -98,8 +107,10 @@ static const char *report_health(const struct network *n, char trouble[TROUBLE_M
 		return n->failure.text;
 	if (n->state == NETWORK_DOWN && n->table_left)
 		return "its nftables table may still exist: bring the network up and down again";
+	if (n->state != NETWORK_UP && n->invalid)
+		return n->invalid;
 	if (n->state != NETWORK_UP)
-		return n->invalid ? n->invalid : "ok";
+		return nics && n->state == NETWORK_DOWN ? report_cut_off(n, trouble) : "ok";
 	if (!network_stands(n))
 		return "its bridge is gone or down: vmkeep reload recreates it";
 	if (network_rules_lost(n))
@@ -109,7 +120,7 @@ static const char *report_health(const struct network *n, char trouble[TROUBLE_M
 		return "no DNS: port 53 is taken";
 	if (n->plan.step[NET_STEP_DNSMASQ] && !streq(dnsmasq_health(&n->dnsmasq), "ok"))
 		return dnsmasq_health(&n->dnsmasq);
-	if (network_tap_trouble(n, trouble, TROUBLE_MAX) ||
+	if ((nics && network_tap_trouble(n, trouble, TROUBLE_MAX)) ||
 		report_lease_trouble(n, trouble, TROUBLE_MAX))
 		return trouble;
 	if (n->leases_problem)
@@ -130,7 +141,7 @@ char *networks_trouble(struct networks *ns, const char *network)
 
 	if (!n)
 		return NULL;
-	text = report_health(n, trouble);
+	text = report_health(n, false, trouble); /* networks_strays() tells of NICs */
 	return streq(text, "ok") || text == n->invalid ? NULL : xstrdup(text);
 }
 
@@ -146,7 +157,7 @@ json_t *networks_list(struct networks *ns)
 				conf_network_mode_name(n->conf.mode),
 				report_text_json(report_bridge(n)), report_subnet_json(n),
 				(json_int_t)network_attached(n), report_number_json(n->dnsmasq.pid),
-				report_health(n, trouble)));
+				report_health(n, true, trouble)));
 	return api_table(api_network_row, rows);
 }
 
@@ -204,10 +215,11 @@ json_t *networks_show(struct networks *ns, const char *network, struct err *e)
 	return json_pack(
 		"{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 		"name", n->name, "state", state_names[n->state], "health",
-		report_health(n, trouble), "mode", conf_network_mode_name(n->conf.mode), "bridge",
-		report_text_json(report_bridge(n)), "address", report_ip_json(host, prefix),
-		"subnet", report_subnet_json(n), "dhcp", report_dhcp_json(n), "dns",
-		report_dns_json(n), "file", report_text_json(n->conf.place.file), "mtu",
+		report_health(n, true, trouble), "mode", conf_network_mode_name(n->conf.mode),
+		"bridge", report_text_json(report_bridge(n)), "address",
+		report_ip_json(host, prefix), "subnet", report_subnet_json(n), "dhcp",
+		report_dhcp_json(n), "dns", report_dns_json(n), "file",
+		report_text_json(n->conf.place.file), "mtu",
 		report_number_json((json_int_t)n->conf.mtu), "mac", report_mac_json(n->choice.mac),
 		"table", report_text_json(n->plan.table), "dnsmasq",
 		report_number_json(n->dnsmasq.pid), "nics", nics);

@@ -53,7 +53,7 @@ static bool problems_shows(const struct problems *p, const struct vm *vm)
 	       (request_role(p->request) != API_ROLE_OWNER || verb_owns(p->daemon, p->request, vm));
 }
 
-static void problems_of_nic(void *data, const char *vm, const char *text)
+static void problems_of_nic(void *data, const char *vm, bool stopped, const char *text)
 {
 	struct problems *p = data;
 	const struct vm *known = vms_find(p->daemon->vms, vm);
@@ -163,7 +163,7 @@ void verb_list_problems(struct daemon *d, struct request *r)
 		problems_of_directories(&p);
 		networks_each(d->networks, problems_of_network, &p);
 	}
-	networks_strays(d->networks, problems_of_nic, &p);
+	networks_strays(d->networks, NULL, problems_of_nic, &p);
 	for (size_t i = 1; i < TROUBLES; i++) {
 		json_array_extend(p.rows[0], p.rows[i]);
 		json_decref(p.rows[i]);

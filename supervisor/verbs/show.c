@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Read-only verbs. Everything comes from memory, so a hung guest delays nothing. */
+/* Read-only verbs. All comes from memory, or from the kernel, so a hung guest delays nothing. */
 #include <fnmatch.h>
 
 #include "base/clock.h"
@@ -92,7 +92,23 @@ static void verb_show_words_release(struct words *w)
 		json_decref(w->word[i]);
 }
 
-static json_t *verb_show_list_row(struct vm *vm, struct words *w)
+/* Collects the first of each VM by its name. */
+static void verb_show_stray(void *data, const char *vm, bool stopped, const char *text)
+{
+	if (!json_object_get(data, vm))
+		json_object_set_new(data, vm, json_string(text));
+}
+
+/* A QEMU that does not answer, or a guest that is cut off from its network. strays: by VM. */
+static json_t *verb_show_health(const struct vm *vm, const json_t *strays, struct words *w)
+{
+	const char *own = vm_health_text(vm);
+	json_t *stray = json_object_get(strays, vm->name);
+
+	return stray && streq(own, "ok") ? json_incref(stray) : verb_show_word(w, own);
+}
+
+static json_t *verb_show_list_row(struct vm *vm, const json_t *strays, struct words *w)
 {
 	const struct conf_vm *c = verb_show_conf_now(vm);
 	_cleanup_(free_ptr) char *reason = vm_reason_text(vm);
@@ -100,7 +116,7 @@ static json_t *verb_show_list_row(struct vm *vm, struct words *w)
 	return json_pack("[s, o, o, o, o, o, o, o, o, o, o, b]", vm->name,
 		verb_show_word(w, vm_state_name(vm->st.state)),
 		*reason ? json_string(reason) : verb_show_word(w, ""),
-		verb_show_word(w, vm_health_text(vm)), verb_show_word(w, vm_want_name(vm->st.want)),
+		verb_show_health(vm, strays, w), verb_show_word(w, vm_want_name(vm->st.want)),
 		verb_show_if_known(vm, json_integer((json_int_t)c->cpus)),
 		vm->mon.balloon ? json_integer(vm->mon.balloon)
 				: verb_show_if_known(vm, json_integer((json_int_t)c->memory)),
@@ -114,6 +130,7 @@ void verb_list(struct daemon *d, struct request *r)
 	const char *pattern = request_string(r, "pattern");
 	bool running = request_bool(r, "running", false);
 	json_t *rows = json_array();
+	json_auto_t *strays = json_object();
 	struct words words = { 0 };
 	struct vm *vm;
 
@@ -125,6 +142,7 @@ void verb_list(struct daemon *d, struct request *r)
 	vms_refresh(d->vms);
 	vms_close_idle(d->vms);
 	health_kick(d->health);
+	networks_strays(d->networks, NULL, verb_show_stray, strays);
 	for (size_t i = 0; i < d->vms->n; i++) {
 		vm = d->vms->vm[i];
 		if (pattern && fnmatch(pattern, vm->name, 0) != 0)
@@ -133,7 +151,7 @@ void verb_list(struct daemon *d, struct request *r)
 		if (request_role(r) == API_ROLE_OWNER && !verb_owns(d, r, vm))
 			continue;
 		if (!running || vm_state_has_process(vm->st.state))
-			json_array_append_new(rows, verb_show_list_row(vm, &words));
+			json_array_append_new(rows, verb_show_list_row(vm, strays, &words));
 	}
 	verb_show_words_release(&words);
 	request_return(r, api_table(api_vm_row, rows));
@@ -249,6 +267,8 @@ void verb_info(struct vm *vm, struct request *r)
 {
 	const struct conf_vm *c;
 	_cleanup_(free_ptr) char *reason = vm_reason_text(vm);
+	json_auto_t *strays = json_object();
+	struct words words = { 0 };
 	unsigned changes = 0;
 	struct err e = ERR_INIT;
 	json_t *o;
@@ -259,9 +279,10 @@ void verb_info(struct vm *vm, struct request *r)
 		return;
 	}
 	c = verb_show_conf_now(vm);
-	o = json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:n, s:s?, s:s, s:o, s:o, s:s?, s:o}", "name",
+	networks_strays(vm->daemon->networks, vm->name, verb_show_stray, strays);
+	o = json_pack("{s:s, s:s, s:s, s:s, s:o, s:f, s:n, s:s?, s:s, s:o, s:o, s:s?, s:o}", "name",
 		vm->name, "state", vm_state_name(vm->st.state), "reason", reason, "want",
-		vm_want_name(vm->st.want), "health", vm_health_text(vm), "since",
+		vm_want_name(vm->st.want), "health", verb_show_health(vm, strays, &words), "since",
 		clock_shown(vm->st.since, vm->st.since_boot), "pid", "description",
 		vm->file.have_conf ? vm->file.conf.description : c->description, "uuid",
 		c->uuid ? c->uuid : vm->identity.uuid, "cpus",
@@ -270,6 +291,7 @@ void verb_info(struct vm *vm, struct request *r)
 		vm->identity.machine || verb_show_is_unknown(vm) ? vm->identity.machine
 								 : c->machine,
 		"disks", verb_show_if_known(vm, verb_show_disk_rows(c)));
+	verb_show_words_release(&words);
 	if (vm_state_has_process(vm->st.state)) {
 		verb_show_add_process(o, vm);
 		if (vm->file.have_conf && !vm->proc.conf_lost)

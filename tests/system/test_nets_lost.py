@@ -285,6 +285,36 @@ def test_lost_rules(daemon, what, cure):
     assert not tables(daemon)
 
 
+def test_stopped_under_its_guests(daemon):
+    """They are cut off until it is started again: told by each answer about them, also by the next daemon."""
+    def told():
+        rows = {row["name"]: row["health"] for row in daemon.rows("list")}
+        assert rows == {name: daemon.info(name)["health"] for name in ("a", "b")} and rows["b"] == "ok"
+        network, = daemon.rows("net", "list")
+        return rows["a"], network["health"], daemon.vmkeep("list", "--problems").out.rstrip("\n")
+    fine = ("ok", "ok", "OK: no problems")
+    up(daemon)
+    daemon.micro("b", "deaf")
+    daemon.ok("start", "b")
+    assert told() == fine
+    daemon.ok("net", "stop", "default", "--force")
+    why = "NIC 'lan' is cut off: network 'default' is down: vmkeep net start default"
+    lost = (why, "1 NIC is cut off: vmkeep net start default", "WARNING a: " + why)
+    assert told() == lost
+    assert daemon.vmkeep("list", "--problems", "a").out == "WARNING a: %s\n" % why
+    assert "cut off" in next(line for line in daemon.ok("list").splitlines() if line.startswith("a "))
+    assert daemon.ok("reload") == "no problems\n", "what somebody stopped is not to be repaired"
+    assert told() == lost
+    daemon.kill_daemon()
+    daemon.start()
+    daemon.eventually(told, lambda now: now == lost)
+    daemon.ok("net", "start", "default")
+    assert told() == fine and link(daemon, "vk0")["master"] == "virbr0"
+    daemon.ok("net", "stop", "default", "--force")
+    daemon.ok("kill", "a")
+    assert told() == fine
+
+
 def test_foreign_bridge_made_anew(daemon):
     """The bridge is recreated or taken down, or the tap detached: reported, and fixed by reload."""
     def told():
@@ -292,6 +322,8 @@ def test_foreign_bridge_made_anew(daemon):
         assert shown.code == (0 if shown.out == "OK: no problems\n" else 1), shown
         assert daemon.vmkeep("list", "--problems", "a").out == shown.out
         assert daemon.vmkeep("list", "--problems", "b*").out == "OK: no problems\n"
+        health = daemon.info("a")["health"]
+        assert shown.out == ("OK: no problems\n" if health == "ok" else "WARNING a: %s\n" % health)
         return shown.out.rstrip("\n")
 
     def bridge(*words):
@@ -314,6 +346,10 @@ def test_foreign_bridge_made_anew(daemon):
     assert told() == "WARNING a: NIC 'lan' is not on bridge 'br0': vmkeep reload"
     daemon.ok("reload")
     assert (link(daemon, "vk0")["master"], told()) == ("br0", "OK: no problems")
+    bridge("set", "vk0", "down")
+    assert told() == "WARNING a: the tap of NIC 'lan' is down: vmkeep reload"
+    daemon.ok("reload")
+    assert told() == "OK: no problems"
     bridge("del", "vk0")
     assert told() == "WARNING a: the tap of NIC 'lan' is gone from this host's network"
     daemon.ok("kill", "a")
@@ -333,13 +369,16 @@ def test_tap_elsewhere(daemon):
     assert daemon.one("net", "show", "default")["nics"][0]["tap"] == "odd0"
     daemon.exec("ip", "link", "set", "odd0", "nomaster")
     assert "not on its bridge" in daemon.rows("net", "list")[0]["health"]
+    why = "NIC 'lan' is not on bridge 'virbr0': vmkeep reload"
+    assert daemon.info("a")["health"] == why
+    assert daemon.vmkeep("list", "--problems").out == daemon.vmkeep("list", "--problems", "a").out == "WARNING a: %s\n" % why
     daemon.ok("reload")
     assert link(daemon, "odd0")["master"] == "virbr0" and daemon.rows("net", "list")[0]["health"] == "ok"
     daemon.exec("ip", "netns", "add", "away")
     daemon.exec("ip", "link", "set", "odd0", "netns", "away")
     assert "'a' is gone" in daemon.rows("net", "list")[0]["health"]
     assert daemon.info("a")["nics"][0]["interface"] is None
-    assert "'a' is gone" in daemon.vmkeep("reload").out + daemon.vmkeep("reload").err
+    assert "VM a: the tap of NIC 'lan' is gone" in daemon.vmkeep("reload").out + daemon.vmkeep("reload").err
     daemon.ok("kill", "a")
     daemon.exec("ip", "netns", "del", "away")
 
