@@ -138,7 +138,7 @@ const struct api_field api_serial[] = { { "serial", API_ID, "the id of the port"
 const struct api_field api_history_row[] = {
 	{ "time", API_DATE },
 	{ "event", API_TEXT },
-	{ "who", API_TEXT, "the user; policy: the daemon itself" },
+	{ "who", API_TEXT, "the user, and in parentheses who had logged in, as through sudo; policy: the daemon itself" },
 	{ "reason", API_TEXT },
 	END
 };

@@ -124,10 +124,10 @@ static bool dispatch_may(const struct dispatch *d, struct request *r, struct err
 		return true;
 	}
 	if (name && v->command)
-		err_set(e, ERR_PERMISSION, "permission denied: %s may not %s '%s'", r->peer->who,
+		err_set(e, ERR_PERMISSION, "permission denied: %s may not %s '%s'", r->peer->user,
 			v->command, name);
 	else
-		err_set(e, ERR_PERMISSION, "permission denied: %s may not %s%s", r->peer->who,
+		err_set(e, ERR_PERMISSION, "permission denied: %s may not %s%s", r->peer->user,
 			v->command ? v->command : v->execute,
 			v->traits & API_OWN_ROWS ? " VMs" : "");
 	err_hint(e, "%s", hint[v->role]);

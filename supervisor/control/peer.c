@@ -2,15 +2,22 @@
 #include "supervisor/control/peer.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/host/uids.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* Linux 6.5 */
+#endif
 
 enum { GROUPS_MAX = 65536 }; /* NGROUPS_MAX of the kernel */
 
@@ -53,8 +60,7 @@ static void peer_names_keep(struct names *n, const char *name, int64_t id)
 	n->next = (n->next + 1) % NAMES_KEPT;
 }
 
-/* For history, logs and errors. */
-static void peer_name(struct peer *p)
+static void peer_name(uid_t uid, char name[PEER_NAME])
 {
 	static struct names names = { .path = "/etc/passwd" };
 	_cleanup_(close_file) FILE *f = NULL;
@@ -62,19 +68,68 @@ static void peer_name(struct peer *p)
 
 	peer_names_fresh(&names);
 	for (size_t i = 0; i < NAMES_KEPT; i++)
-		if (names.kept[i].name[0] && names.kept[i].id == p->uid) {
-			snprintf(p->who, sizeof p->who, "%s", names.kept[i].name);
+		if (names.kept[i].name[0] && names.kept[i].id == uid) {
+			snprintf(name, PEER_NAME, "%s", names.kept[i].name);
 			return;
 		}
-	snprintf(p->who, sizeof p->who, "uid %u", p->uid);
+	snprintf(name, PEER_NAME, "uid %u", uid);
 	f = fopen(names.path, "re");
 	while (f && (row = fgetpwent(f)))
-		if (row->pw_uid == p->uid && *row->pw_name) {
-			snprintf(p->who, sizeof p->who, "%s", row->pw_name);
-			text_clean(p->who);
+		if (row->pw_uid == uid && *row->pw_name) {
+			snprintf(name, PEER_NAME, "%s", row->pw_name);
+			text_clean(name);
 			break;
 		}
-	peer_names_keep(&names, p->who, p->uid);
+	peer_names_keep(&names, name, uid);
+}
+
+/* --- who logged in --- */
+
+/* Whether the process that connected still runs, so that its pid is not another's by now. Before Linux
+ * 6.5 only its end of the socket tells: the kernel closes that with the last process that has it. */
+static bool peer_is_alive(int fd)
+{
+	_cleanup_(close_fd) int pidfd = -1;
+	socklen_t len = sizeof pidfd;
+	struct pollfd end = { .fd = fd };
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &len) == 0)
+		end = (struct pollfd){ .fd = pidfd, .events = POLLIN };
+	return poll(&end, 1, 0) == 0;
+}
+
+/* The kernel's record of the login that a process descends from, which survives sudo and su.
+ * (uid_t)-1: none, as for services. */
+static uid_t peer_login(int fd, pid_t pid, uid_t uid)
+{
+	_cleanup_(close_fd) int process = -1;
+	char path[32], text[16];
+	struct stat st;
+	uint64_t login;
+
+	snprintf(path, sizeof path, "/proc/%d", (int)pid);
+	if (pid <= 0) /* it is in another pid namespace */
+		return (uid_t)-1;
+	process = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (process < 0 || fstat(process, &st) < 0 || st.st_uid != uid ||
+		file_peek(process, "loginuid", text, sizeof text) <= 0 || !peer_is_alive(fd))
+		return (uid_t)-1;
+	text[strcspn(text, "\n")] = '\0';
+	return text_parse_uint(text, 0, UINT32_MAX, &login) == 0 ? (uid_t)login : (uid_t)-1;
+}
+
+/* Whoever is root through sudo has a name. For people to read: nothing is permitted or refused by it. */
+static void peer_identify(struct peer *p, int fd)
+{
+	const uid_t login = peer_login(fd, p->pid, p->uid);
+	char name[PEER_NAME];
+
+	peer_name(p->uid, p->user);
+	snprintf(p->who, sizeof p->who, "%s", p->user);
+	if (login == (uid_t)-1 || login == p->uid)
+		return;
+	peer_name(login, name);
+	snprintf(p->who, sizeof p->who, "%s (%s)", p->user, name);
 }
 
 struct peer *peer_new(int fd, struct err *e)
@@ -96,7 +151,7 @@ struct peer *peer_new(int fd, struct err *e)
 	p->refs = 1;
 	p->uid = cred.uid;
 	p->pid = cred.pid;
-	peer_name(p);
+	peer_identify(p, fd);
 	p->group[p->groups++] = cred.gid;
 	if (groups_len && getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, p->group + 1, &groups_len) == 0)
 		p->groups += groups_len / sizeof(gid_t);

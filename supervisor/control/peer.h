@@ -14,11 +14,15 @@
 #include "base/err.h"
 #include "supervisor/api/api.h"
 
+enum { PEER_NAME = 64 };
+
 struct peer { /* shared by a connection and its requests */
 	unsigned refs;
 	uid_t uid;
 	pid_t pid;
-	char who[64]; /* "alice"; "uid 1000" if /etc/passwd does not have it */
+	char user[PEER_NAME]; /* "alice"; "uid 1000" if /etc/passwd does not have it */
+	/* For history, logs and jobs: the user, and who logged in if that is another: "root (alice)" */
+	char who[2 * PEER_NAME + 4];
 	size_t groups;
 	gid_t group[]; /* including the primary one */
 };

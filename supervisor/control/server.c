@@ -51,7 +51,7 @@ static void server_welcome(struct acceptor *acceptor, int fd)
 	struct account *a = p ? account_of(s->accounts, p->uid, role == API_ROLE_ROOT) : NULL;
 
 	if (p && peer_is_jail(p))
-		err_set(&e, ERR_PERMISSION, "%s is a guest's", p->who);
+		err_set(&e, ERR_PERMISSION, "%s is a guest's", p->user);
 	else if (p)
 		account_may_connect(a, role, &e);
 	if (e.number) {

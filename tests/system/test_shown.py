@@ -203,6 +203,32 @@ def test_who_asked_for_what(daemon):
     assert "secret" not in str(asked(daemon, "a"))
 
 
+LOGIN = 'echo "$0" >/proc/self/loginuid && exec "$@"'  # as a login and sudo or su do
+
+
+def test_who_had_logged_in(daemon):
+    """Whoever is root through sudo has a name: the kernel knows it. It is shown, and permits nothing."""
+    def as_login(login, *argv):
+        done = vmk.subprocess.run(daemon.inside(["sh", "-c", LOGIN, login] + list(argv)), capture_output=True, text=True,
+                                  timeout=30 * vmk.SLOW, check=False)
+        if "loginuid" in done.stderr:
+            pytest.skip("no login can be made here: " + done.stderr)
+        return done
+    vmkeep = [daemon.program("vmkeep"), "--run", daemon.run]
+    daemon.micro("a", "deaf")
+    alice, bob = vmk.USERS["alice"], vmk.USERS["bob"]
+    assert as_login(alice, *vmkeep, "start", "a").returncode == 0
+    assert as_login(0, *vmkeep, "pause", "a").returncode == 0
+    assert as_login(4711, *vmkeep, "kill", "a").returncode == 0
+    drop = ["setpriv", "--reuid=%d" % bob, "--regid=%d" % bob, "--clear-groups", "--", daemon.program("vmkeep", "bob")]
+    for login in (0, bob):
+        refused = as_login(login, *drop, *vmkeep[1:], "start", "a")
+        assert refused.returncode == 9 and "permission denied: bob may not start 'a'" in refused.stderr, refused
+    assert [(event, who) for event, who, _ in asked(daemon, "a") if who] == [
+        ("start", "root (alice)"), ("paused", "root"), ("kill", "root (uid 4711)")]
+    assert "vm a: vm-start by root (alice) (pid " in vmk.read_text(os.path.join(daemon.base, "daemon.log"))
+
+
 def test_what_failed_is_told(daemon):
     """Once, after the request, with its error, even if no client waits for the answer. What the state already says is
     not repeated."""
