@@ -53,94 +53,18 @@ static void edit_free(struct edit *t)
 	free(t);
 }
 
-/* When the change takes effect; NULL: nothing changed, or the VM is not running and has the change
- * at its next start. */
-static const char *edit_applies(const struct vm *vm, const struct conf_edit_row *row)
-{
-	enum conf_apply apply = row->new_section && row->known->size ? row->known->apply
-				: row->row			     ? row->row->apply
-								     : CONF_APPLY_LIVE;
-
-	if (row->done == CONF_EDIT_NOTHING || !row->row)
-		return NULL;
-	return apply == CONF_APPLY_LIVE || apply == CONF_APPLY_ONCE ||
-			       vm_state_has_process(vm->st.state)
-		       ? conf_apply_name(apply)
-		       : NULL;
-}
-
-json_t *edit_row(const struct vm *vm, const struct conf_edit_row *row, const char *file)
-{
-	static const char *const done[] = {
-		[CONF_EDIT_NOTHING] = "unchanged",
-		[CONF_EDIT_CHANGED] = "changed",
-		[CONF_EDIT_ADDED] = "added",
-		[CONF_EDIT_REMOVED] = "removed",
-	};
-
-	return json_pack("[s?, o, s, s?, s, s, s?, s?, b, s?]", row->line ? file : NULL,
-		row->line ? json_integer(row->line) : json_null(), row->section, row->id, row->key,
-		done[row->done], row->value, row->was, row->new_section, edit_applies(vm, row));
-}
-
-struct edit_diff {
-	const struct edit *edit;
-	const struct vm *vm;
-	json_t *rows;
-};
-
-static struct conf_place edit_place(
-	const struct conf_vm *c, const char *section, const char *id, const char *key)
-{
-	for (size_t i = 0; i < c->lines; i++)
-		if (streq(c->line[i].section, section) && streq(c->line[i].id, id) &&
-			streq(c->line[i].key, key))
-			return c->line[i].place;
-	return (struct conf_place){ 0 };
-}
-
-/* One key that differs between the old text and the new one, or one section. */
-static void edit_on_difference(void *data, const struct conf_change *c)
-{
-	const struct edit_diff *d = data;
-	const struct edit *t = d->edit;
-	const struct conf_place now = edit_place(&t->to, c->section, c->id, c->key),
-				before = edit_place(&t->from, c->section, c->id, c->key);
-	const struct conf_section *s = conf_section_find(&conf_vm_schema, c->section);
-	const struct conf_edit_row row = {
-		.done = !c->key && !c->from	  ? CONF_EDIT_ADDED
-			: !c->key && !c->to	  ? CONF_EDIT_REMOVED
-			: now.file && before.file ? CONF_EDIT_CHANGED
-			: now.file		  ? CONF_EDIT_ADDED
-						  : CONF_EDIT_REMOVED,
-		.line = now.file ? now.line : before.line,
-		.section = c->section,
-		.id = c->id,
-		.key = c->key ? c->key : "",
-		.known = s,
-		.row = c->key ? conf_key_find(s, c->key) : NULL,
-		.value = c->key ? c->to : NULL,
-		.was = c->key ? c->from : NULL,
-		.new_section = !c->key,
-	};
-
-	json_array_append_new(d->rows, edit_row(d->vm, &row, now.file ? now.file : before.file));
-}
-
 static json_t *edit_result(struct edit *t, const struct vm *vm)
 {
-	json_t *rows = json_array();
 	const struct conf_source *src;
 	const struct conf_edit_row *row;
+	json_t *rows;
 	size_t n, sources;
 
-	if (t->version) {
-		conf_vm_diff(
-			&t->from, &t->to, edit_on_difference, &(struct edit_diff){ t, vm, rows });
-		return api_table(api_edit_row, rows);
-	}
+	if (t->version)
+		return api_table(api_edit_row, edit_differences(vm, &t->from, &t->to));
 	src = conf_texts_sources(t->texts, &sources);
 	row = conf_edit_rows(t->ed, &n);
+	rows = json_array();
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(rows, edit_row(vm, &row[i], src[row[i].file].file));
 	return api_table(api_edit_row, rows);

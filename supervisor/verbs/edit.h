@@ -18,5 +18,7 @@ const char *edit_managed(const struct conf_vm *c);
 
 /* One row of the verb's table, see api_edit_row. */
 json_t *edit_row(const struct vm *vm, const struct conf_edit_row *row, const char *file);
+/* Such rows of all keys and sections that differ. */
+json_t *edit_differences(const struct vm *vm, const struct conf_vm *from, const struct conf_vm *to);
 
 #endif
