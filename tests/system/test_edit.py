@@ -325,6 +325,29 @@ def test_no_more_than_so_many(daemon):
     assert "more than 64" in daemon.fails(2, "set", "a", *["VM.CPUs=%d" % n for n in range(1, 66)])
 
 
+def test_a_daemon_that_ends_meanwhile(world):
+    """Or that is replaced: it ends as ever, and the file is whole."""
+    shop(world)
+    known = set()
+    for n in range(2, 8):
+        world.start()
+        client = world.client()
+        for k in range(4):
+            client.send("vm-set", {"name": "a", "changes": ["VM.CPUs=%d" % n, "VM.Description=%d" % k]})
+        client.receive()
+        known |= {text(world)}
+        world.stop_daemon()
+        client.close()
+    assert all(one.startswith("# web1") and one.endswith("Path=a.raw\n") for one in known)
+    world.start()
+    client = world.client(timeout=60)
+    serials = [client.send("vm-set", {"name": "a", "changes": ["VM.CPUs=%d" % n]}) for n in range(2, 6)]
+    world.ok("reexec", timeout=60)
+    assert [client.result(serial)["rows"][0][6] for serial in serials] == ["2", "3", "4", "5"]
+    client.close()
+    assert "CPUs=5" in text(world)
+
+
 # --- kills
 
 
