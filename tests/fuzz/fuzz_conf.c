@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Any text as a configuration: no crash, no endless loop, and if there are no problems, a dump
- * parses back to the same. The first byte selects how it is parsed: 'n' a network, 'd' vmkeep.conf
+ * parses back to the same, and what set and unset change is as they say. The first byte selects how it is parsed: 'n' a network, 'd' vmkeep.conf
  * with its defaults on a VM, 's' a VM and, after a line "%", its drop-in; otherwise a VM.
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf/conf.h"
+#include "base/mem.h"
+#include "conf/edit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -64,6 +65,81 @@ static void check_problems(struct conf_problems *p)
 	conf_problems_release(p);
 }
 
+/* Reads the edited texts into c. False: the line does not fit, as there are too many of something. */
+static bool read_edited(const struct conf_edit *ed, const struct conf_source *src, size_t n,
+	const struct conf_daemon *defaults, struct conf_vm *c)
+{
+	struct conf_context ctx = context();
+	struct conf_problems p = { 0 };
+	struct conf_source fresh[2];
+	struct buf text[2] = { BUF_INIT, BUF_INIT };
+	char *said;
+	bool good;
+
+	ctx.defaults = defaults;
+	for (size_t i = 0; i < n; i++) {
+		fresh[i] = src[i];
+		if (!conf_edit_text(ed, i, &text[i]))
+			continue;
+		fresh[i].text = text[i].data ? text[i].data : "";
+		fresh[i].len = text[i].len;
+	}
+	conf_vm_parse(c, "web1", fresh, n, &ctx, &p);
+	said = conf_problems_text(&p);
+	good = p.count == 0;
+	need(good || strstr(said, "more than"));
+	free(said);
+	conf_problems_release(&p);
+	buf_release(&text[0]);
+	buf_release(&text[1]);
+	return good;
+}
+
+static bool has_owner(const struct conf_vm *c, const char *name)
+{
+	for (size_t i = 0; i < c->owner.n; i++)
+		if (streq(c->owner.item[i], name))
+			return true;
+	return false;
+}
+
+/* What is set is read, whatever else a valid file holds. */
+static void try_edit(const struct conf_source *src, size_t n, const struct conf_daemon *defaults)
+{
+	static const struct {
+		const char *word, *description, *owner, *not_owner;
+		size_t owners; /* 0: any number */
+	} steps[] = {
+		{ "VM.Description=edited", "edited", NULL, NULL, 0 },
+		{ "VM.Owner+=zed", "edited", "zed", NULL, 0 },
+		{ "VM.Owner=zed,yan", "edited", "yan", NULL, 2 },
+		{ "VM.Owner-=yan", "edited", "zed", "yan", 1 },
+		{ "VM.Description=", NULL, "zed", NULL, 1 },
+		{ "VM.Owner", NULL, NULL, "zed", 0 },
+		{ "VM.Description", NULL, NULL, NULL, 0 },
+	};
+	struct conf_edit *ed = conf_edit_new(src, n, defaults);
+	struct err e = ERR_INIT;
+	bool good = true;
+
+	for (size_t i = 0; good && i < ARRAY_SIZE(steps); i++) {
+		struct conf_vm c = CONF_VM_INIT;
+		const char *word = steps[i].word;
+
+		need((strchr(word, '=') ? conf_edit_set(ed, word, &e)
+					: conf_edit_unset(ed, word, &e)) == 0);
+		good = read_edited(ed, src, n, defaults, &c);
+		if (good && !defaults) {
+			need(streq(c.description, steps[i].description));
+			need(!steps[i].owner || has_owner(&c, steps[i].owner));
+			need(!steps[i].not_owner || !has_owner(&c, steps[i].not_owner));
+			need(!steps[i].owners || c.owner.n == steps[i].owners);
+		}
+		conf_vm_release(&c);
+	}
+	conf_edit_free(ed);
+}
+
 static void try_vm(const struct conf_source *src, size_t n, const struct conf_daemon *defaults)
 {
 	struct conf_context ctx = context();
@@ -76,6 +152,7 @@ static void try_vm(const struct conf_source *src, size_t n, const struct conf_da
 	if (p.count == 0) {
 		check_vm_dump(&c, false);
 		check_vm_dump(&c, true);
+		try_edit(src, n, defaults);
 	} else {
 		conf_vm_dump(&c, true, &b);
 		conf_vm_diff(&c, &c, differs, NULL);
