@@ -121,6 +121,7 @@ const char *conf_dns_name(const char *name, char buf[64]);
 const char *conf_format_name(enum conf_format v);
 const char *conf_bus_name(enum conf_bus v);
 const char *conf_accel_name(enum conf_accel v);
+const char *conf_enable_name(enum conf_enable v);
 const char *conf_aio_name(enum conf_aio v);
 const char *conf_network_mode_name(enum conf_network_mode v);
 

@@ -11,6 +11,8 @@ NAME_TABLE(accel_names, CONF_ACCELS,
 	[CONF_ACCEL_KVM] = "kvm", [CONF_ACCEL_TCG] = "tcg", [CONF_ACCEL_AUTO] = "auto");
 NAME_TABLE(networks_names, CONF_NETWORKS_N,
 	[CONF_NETWORKS_DEFAULT] = "default", [CONF_NETWORKS_NONE] = "none");
+NAME_TABLE(enable_names, CONF_ENABLES,
+	[CONF_ENABLE_NO] = "no", [CONF_ENABLE_YES] = "yes", [CONF_ENABLE_LAST] = "last");
 NAME_TABLE(firmware_names, CONF_FIRMWARES,
 	[CONF_FIRMWARE_AUTO] = "auto", [CONF_FIRMWARE_BIOS] = "bios",
 	[CONF_FIRMWARE_UEFI] = "uefi");
@@ -92,8 +94,10 @@ static const struct conf_key vm_keys[] = {
 	  .preset = "default", .apply = CONF_APPLY_START,
 	  .help = "What a VM without a [NIC] section gets: default is one NIC 'lan' on the "
 		  "network 'default', none is no NIC." },
-	{ .name = "Enable",      BOOL(conf_vm, enable), .preset = "no", .apply = CONF_APPLY_LIVE,
-	  .help = "Whether the VM starts at boot: at the daemon's first start after a boot." },
+	{ .name = "Enable",      ENUM(conf_enable, conf_vm, enable, enable_names), .preset = "no",
+	  .apply = CONF_APPLY_LIVE,
+	  .help = "Whether the VM starts with the host: at the daemon's first start after a "
+		  "boot. With last it does if it was up when the host went down." },
 };
 
 static const struct conf_key cpu_keys[] = {
@@ -474,6 +478,11 @@ const char *conf_format_name(enum conf_format v)
 const char *conf_bus_name(enum conf_bus v)
 {
 	return bus_names[v];
+}
+
+const char *conf_enable_name(enum conf_enable v)
+{
+	return enable_names[v];
 }
 
 const char *conf_accel_name(enum conf_accel v)

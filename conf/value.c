@@ -150,7 +150,7 @@ static bool value_set_bool(const struct conf_key *k, bool *to, const char *text)
 	return text_parse_bool(text, to) == 0;
 }
 
-static bool value_set_enum(const struct conf_key *k, unsigned *to, const char *text)
+static bool value_set_name(const struct conf_key *k, unsigned *to, const char *text)
 {
 	for (unsigned i = 0; i < k->n_names; i++)
 		if (streq(text, k->names[i])) {
@@ -158,6 +158,15 @@ static bool value_set_enum(const struct conf_key *k, unsigned *to, const char *t
 			return true;
 		}
 	return false;
+}
+
+/* "yes" and "no" among the names may be spelled as in a boolean. */
+static bool value_set_enum(const struct conf_key *k, unsigned *to, const char *text)
+{
+	bool yes;
+
+	return value_set_name(k, to, text) ||
+	       (text_parse_bool(text, &yes) == 0 && value_set_name(k, to, yes ? "yes" : "no"));
 }
 
 static bool value_set_mac(struct conf_mac *to, const char *text)

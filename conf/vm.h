@@ -63,6 +63,8 @@ enum conf_watchdog {
 	CONF_WATCHDOG_ITCO,
 	CONF_WATCHDOGS
 };
+/* Does it start with the host? LAST: if it was up when the host went down. */
+enum conf_enable { CONF_ENABLE_NO, CONF_ENABLE_YES, CONF_ENABLE_LAST, CONF_ENABLES };
 enum conf_video {
 	CONF_VIDEO_STD,
 	CONF_VIDEO_VIRTIO,
@@ -150,7 +152,7 @@ struct conf_vm {
 	const char *uuid;	/* NULL: from the identity */
 	struct conf_list owner; /* user names or @group */
 	enum conf_networks networks;
-	bool enable; /* start at host boot */
+	enum conf_enable enable;
 
 	/* [CPU] */
 	const char *cpu_model;		  /* NULL: host with KVM, max with TCG */

@@ -371,6 +371,8 @@ int main(int argc, char **argv)
 
 	if (argc == 4 && streq(argv[1], "--sweep"))
 		return sweep(argv[2]) | sweep(argv[3]);
+	if (argc == 3 && streq(argv[1], "--sync"))
+		return keep_sync_main(argv[2]);
 	if (argc == 5 && streq(argv[1], "--keep"))
 		return keep_main(argv[2], argv[3], argv[4]);
 	if (argc == 4 && streq(argv[1], "--replace"))

@@ -49,7 +49,8 @@ const struct api_field api_vm_row[] = {
 	{ "address", API_TEXT },
 	{ "uptime", API_SECONDS },
 	{ "accel", API_TEXT },
-	{ "enabled", API_TRUTH, "starts with the host", .head = "boot" },
+	{ "enabled", API_TRUTH, "may start with the host" },
+	{ "enable", API_TEXT, "no, yes, or last: if it was up when the host went down", .head = "boot" },
 	{ "outdated", API_TRUTH, "its QEMU was replaced on disk since it was started", .head = "old" },
 	END
 };
@@ -114,7 +115,8 @@ const struct api_field api_info[] = {
 	{ "nics", API_LIST, .of = info_nic },
 	{ "changes", API_NUMBER, "number of keys that a restart would change" },
 	{ "error", API_TEXT, "why the last start failed" },
-	{ "enabled", API_TRUTH, "starts with the host" },
+	{ "enabled", API_TRUTH, "may start with the host" },
+	{ "enable", API_TEXT, "no, yes, or last: if it was up when the host went down" },
 	{ "orphan", API_FLAG, "its file is gone", .head = "file missing" },
 	{ "problems", API_TEXT, "of its file" },
 	{ "tainted", API_TEXT, "the section that makes it differ from what is tested" },

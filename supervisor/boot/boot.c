@@ -232,11 +232,34 @@ static void boot_mark(const struct vms *vms, bool *mark, const char *name)
 	}
 }
 
+static bool boot_is_enabled(const struct vm *vm)
+{
+	const enum conf_enable enable = vm->file.conf.enable;
+
+	return enable == CONF_ENABLE_YES ||
+	       (enable == CONF_ENABLE_LAST && vm->st.last == VM_LAST_UP);
+}
+
+/* Enable=last starts nothing on a guess. */
+static void boot_tell_left_down(const struct vm *vm)
+{
+	if (vm->file.conf.enable != CONF_ENABLE_LAST || vm_state_has_process(vm->st.state))
+		return;
+	if (vm->st.last == VM_LAST_DOWN)
+		log_info(vm->name, "not started with the host: it was not up before (Enable=last)");
+	else if (vm->identity.kept || vm->identity_problem)
+		log_warning(vm->name,
+			"not started with the host: whether it was up before is not known (Enable=last)");
+}
+
 static void boot_mark_wanted(const struct vms *vms, const struct buf *left, bool *mark)
 {
 	for (size_t i = 0; i < vms->n; i++)
-		if (left ? boot_stamp_names(left, vms->vm[i]->name) : vms->vm[i]->file.conf.enable)
+		if (left ? boot_stamp_names(left, vms->vm[i]->name) : boot_is_enabled(vms->vm[i]))
 			boot_mark(vms, mark, vms->vm[i]->name);
+	for (size_t i = 0; i < vms->n; i++)
+		if (!left && !mark[i])
+			boot_tell_left_down(vms->vm[i]);
 }
 
 static void boot_fail_rings(struct boot *b, const struct vms *vms)

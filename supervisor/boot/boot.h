@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/boot/boot.h - starts the VMs with Enable=yes once per boot of the host, in order
+ * supervisor/boot/boot.h - starts VMs with the host, by Enable=, once per boot and in order
  *
  * RUN/boot contains the boot id and the names of the pending starts: if the daemon dies in
  * between, the next one continues; a daemon started later starts nothing. The daemon object owns

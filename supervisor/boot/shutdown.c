@@ -57,7 +57,7 @@ static void shutdown_guest_kill(struct guest *g, struct vm *vm, const char *why)
 	g->step = KILLED;
 	g->reason = xstrdup(why);
 	log_warning(g->name, "killed at the host's shutdown: %s", why);
-	vm_kill(vm, g->all->o.who, NULL);
+	vm_kill_with_host(vm, g->all->o.who, NULL);
 	vm_wait(vm, VM_GOAL_DOWN, KILL_PATIENCE, shutdown_guest_killed, g);
 }
 
@@ -100,7 +100,7 @@ static void shutdown_guest_stop(struct guest *g, struct vm *vm, uint64_t below, 
 		share = LEAST;
 	g->step = ASKED;
 	g->asked = daemon_now();
-	if (vm_stop(vm, share, g->all->o.who, &e) < 0)
+	if (vm_stop_with_host(vm, share, g->all->o.who, &e) < 0)
 		shutdown_guest_kill(g, vm, e.text);
 	else
 		vm_wait(vm, VM_GOAL_DOWN, share + KILL_PATIENCE, shutdown_guest_down, g);

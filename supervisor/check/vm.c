@@ -177,9 +177,9 @@ static json_t *vm_make_plan(const struct vm_check *c)
 			json_array_remove(files, i); /* made by the first start */
 			break;
 		}
-	json_object_update_new(plan,
-		json_pack("{s:b, s:b, s:b}", "check", 1, "running",
-			vm_state_has_process(vm->st.state), "may_create", !vm->file.conf.enable));
+	json_object_update_new(plan, json_pack("{s:b, s:b, s:b}", "check", 1, "running",
+					     vm_state_has_process(vm->st.state), "may_create",
+					     vm->file.conf.enable != CONF_ENABLE_YES));
 	if (!c->start.plan.argv.n)
 		json_object_set_new(plan, "argv", json_pack("[s]", "/usr/bin/qemu-system-x86_64"));
 	if (c->start.kvm.number) /* reported as well */

@@ -175,12 +175,13 @@ static bool run_is_silent(const char *column, const json_t *v)
 {
 	const char *s = json_string_value(v);
 
-	if (streq(column, "want") || streq(column, "health"))
-		return true; /* covered by state and reason; info shows it */
+	if (streq(column, "want") || streq(column, "health") || streq(column, "enabled"))
+		return true; /* covered by state, reason and enable */
 	if (streq(column, "address"))
 		return false; /* a missing address is worth showing */
 	return json_is_null(v) || streq(s, "") || (streq(column, "accel") && streq(s, "kvm")) ||
-	       ((streq(column, "outdated") || streq(column, "enabled")) && json_is_false(v));
+	       (streq(column, "enable") && streq(s, "no")) ||
+	       (streq(column, "outdated") && json_is_false(v));
 }
 
 /* Appends problems of a running VM's QEMU to the reason column: lines are short. */

@@ -67,7 +67,7 @@ void sentence_time(struct command *c, const char *target, const json_t *result)
 		skew < 0 ? "behind" : "ahead of");
 }
 
-/* "188M of 192M" in place of two members. */
+/* "188M of 192M" in place of two members; enable says what enabled does. */
 json_t *sentence_info(const json_t *result)
 {
 	json_t *copy = json_copy((json_t *)(uintptr_t)result);
@@ -81,5 +81,7 @@ json_t *sentence_info(const json_t *result)
 				text_size(a, sizeof a, (uint64_t)json_integer_value(now)),
 				text_size(b, sizeof b, (uint64_t)json_integer_value(all))));
 	json_object_del(copy, "balloon");
+	if (json_object_get(copy, "enable"))
+		json_object_del(copy, "enabled");
 	return copy;
 }

@@ -136,7 +136,53 @@ void keep_unwatched(void *data, const char *path, const char *text)
 		keep_on_unwatched(NULL, &e);
 }
 
-/* --- the child --- */
+/* --- files to sync --- */
+
+static struct buf unsynced = BUF_INIT; /* paths, one a line */
+static bool syncing;
+
+static void keep_sync_begin(struct daemon *d);
+
+static void keep_on_synced(void *data, const struct child_result *r)
+{
+	_cleanup_(free_ptr) char *said = text_escape(r->err, strcspn(r->err, "\n"), false);
+	char late[CHILD_LATE];
+
+	if (r->status)
+		log_error(NULL, "sync the state: %s",
+			r->status == -ETIMEDOUT ? child_late(r, late)
+			: *said			? said
+						: "the child was killed");
+	syncing = false;
+	keep_sync_begin(data);
+}
+
+static void keep_sync_begin(struct daemon *d)
+{
+	_cleanup_(free_ptr) char *paths = NULL;
+	const char *argv[] = { "/proc/self/exe", "--sync", d->dirs.state, NULL };
+	struct child_options o = { .argv = argv,
+		.timeout = KEEP_SECONDS,
+		.while_idle = true,
+		.done = keep_on_synced,
+		.data = d };
+	struct err e = ERR_INIT;
+
+	if (syncing || !unsynced.len)
+		return;
+	o.input = paths = buf_steal(&unsynced);
+	syncing = child_run(d->loop.ev, &o, &e);
+	if (!syncing)
+		log_error(NULL, "sync the state: %s", e.text);
+}
+
+void keep_sync(struct daemon *d, const char *path)
+{
+	buf_printf(&unsynced, "%s\n", path);
+	keep_sync_begin(d);
+}
+
+/* --- the children --- */
 
 static int keep_read_all(struct buf *b, struct err *e)
 {
@@ -185,4 +231,38 @@ int keep_main(const char *dir, const char *file, const char *len)
 		return 0;
 	fprintf(stderr, "%s\n", e.text);
 	return 1;
+}
+
+static int keep_sync_file(int dir, const char *file)
+{
+	_cleanup_(close_fd) int fd =
+		openat(dir, file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int r;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	r = fsync(fd) < 0 ? -errno : file_sync_parent(dir, file);
+	return r == -ENOENT ? 0 : r;
+}
+
+int keep_sync_main(const char *dir)
+{
+	_cleanup_(close_fd) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_(buf_release) struct buf paths = BUF_MAX(TEXT_MAX);
+	struct err e = ERR_INIT;
+	int failed = fd < 0 ? err_errno(&e, "open '%s'", dir) : keep_read_all(&paths, &e);
+
+	if (failed)
+		fprintf(stderr, "%s\n", e.text);
+	for (char *line = failed ? NULL : paths.data, *end; line && (end = strchr(line, '\n'));
+		line = end + 1) {
+		int r;
+
+		*end = '\0';
+		r = keep_sync_file(fd, line);
+		if (r < 0)
+			fprintf(stderr, "'%s': %s\n", line, strerror(-r));
+		failed |= r;
+	}
+	return failed ? 1 : 0;
 }

@@ -24,6 +24,14 @@ int keep(struct daemon *d, const char *path, const char *text, keep_fn *done, vo
 /* The same without a callback: errors are logged. data: the struct daemon. */
 void keep_unwatched(void *data, const char *path, const char *text);
 
+/* Syncs a file that was just replaced, and its directory, without a callback: errors are logged. One
+ * child at a time does it for all files. path: as above. */
+void keep_sync(struct daemon *d, const char *path);
+
+/* In that child: vmkeepd --sync DIRECTORY. Reads the files, one a line, from stdin. One that is gone by
+ * now is no error. Returns the exit status. */
+int keep_sync_main(const char *dir);
+
 /* In the child: vmkeepd --keep DIRECTORY FILE LENGTH|none. Reads LENGTH bytes from stdin: if there
  * are fewer, because the daemon died, nothing changes; "none" removes the file. A directory in its
  * place is renamed to FILE.damaged-TIME. Returns the exit status. */

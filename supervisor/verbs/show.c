@@ -63,8 +63,16 @@ static const char *verb_show_accel_text(const struct vm *vm)
 /* Does it start with the host? Nobody knows while its file has errors. */
 static json_t *verb_show_enabled(const struct vm *vm)
 {
-	return vm->file.problems ? json_null()
-				 : json_boolean(vm->file.conf.enable && !vm->file.orphan);
+	return vm->file.problems
+		       ? json_null()
+		       : json_boolean(vm->file.conf.enable != CONF_ENABLE_NO && !vm->file.orphan);
+}
+
+static const char *verb_show_enable(const struct vm *vm)
+{
+	return vm->file.problems
+		       ? NULL
+		       : conf_enable_name(vm->file.orphan ? CONF_ENABLE_NO : vm->file.conf.enable);
 }
 
 /* Creates each of the few strings that a thousand rows repeat only once. */
@@ -113,7 +121,7 @@ static json_t *verb_show_list_row(struct vm *vm, const json_t *strays, struct wo
 	const struct conf_vm *c = verb_show_conf_now(vm);
 	_cleanup_(free_ptr) char *reason = vm_reason_text(vm);
 
-	return json_pack("[s, o, o, o, o, o, o, o, o, o, o, b]", vm->name,
+	return json_pack("[s, o, o, o, o, o, o, o, o, o, o, o, b]", vm->name,
 		verb_show_word(w, vm_state_name(vm->st.state)),
 		*reason ? json_string(reason) : verb_show_word(w, ""),
 		verb_show_health(vm, strays, w), verb_show_word(w, vm_want_name(vm->st.want)),
@@ -122,7 +130,9 @@ static json_t *verb_show_list_row(struct vm *vm, const json_t *strays, struct wo
 				: verb_show_if_known(vm, json_integer((json_int_t)c->memory)),
 		verb_address(verb_show_first_address(vm)), verb_show_uptime(vm),
 		verb_show_if_known(vm, verb_show_word(w, verb_show_accel_text(vm))),
-		verb_show_enabled(vm), vm_outdated(vm));
+		verb_show_enabled(vm),
+		vm->file.problems ? json_null() : verb_show_word(w, verb_show_enable(vm)),
+		vm_outdated(vm));
 }
 
 void verb_list(struct daemon *d, struct request *r)
@@ -304,10 +314,10 @@ void verb_info(struct vm *vm, struct request *r)
 	} else if (vm->start_error) {
 		json_object_set_new(o, "error", json_string(vm->start_error->text));
 	}
-	json_object_update_new(
-		o, json_pack("{s:o, s:o*, s:o*, s:s*}", "enabled", verb_show_enabled(vm), "orphan",
-			   vm->file.orphan ? json_true() : NULL, "problems",
-			   json_string(vm->file.problems), "tainted",
-			   c->args.n || c->binary ? "[QEMU]" : NULL));
+	json_object_update_new(o, json_pack("{s:o, s:s?, s:o*, s:o*, s:s*}", "enabled",
+					  verb_show_enabled(vm), "enable", verb_show_enable(vm),
+					  "orphan", vm->file.orphan ? json_true() : NULL,
+					  "problems", json_string(vm->file.problems), "tainted",
+					  c->args.n || c->binary ? "[QEMU]" : NULL));
 	request_return(r, o);
 }

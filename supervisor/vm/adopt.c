@@ -66,6 +66,8 @@ static void adopt_running(struct vm *vm, const struct record_process *p)
 	adopt_hold_nics(vm);
 	free_ptr(&vm->start_error);
 	vm->st.missed = false;
+	if (vm->st.want != VM_WANT_STOPPED && !vm->st.serves[0])
+		vm->st.last = VM_LAST_UP;
 	vm->adopting = true;
 	vm_event(vm,
 		p->early		? VM_EV_ADOPT_EARLY

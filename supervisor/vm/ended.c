@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "supervisor/vm/ended.h"
 
+#include <errno.h>
 #include <fcntl.h>
 
 #include "base/clock.h"
@@ -9,6 +10,7 @@
 #include "base/text.h"
 #include "supervisor/api/api.h"
 #include "supervisor/core/aside.h"
+#include "supervisor/core/keep.h"
 #include "supervisor/vm/dirs.h"
 
 enum { ENDED_VERSION = 1, ENDED_MAX = 64 << 10 };
@@ -17,11 +19,12 @@ static const char file_name[] = "ended.json", state_up[] = "up";
 
 static json_t *ended_json(const struct vm *vm, bool up)
 {
-	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:f, s:f, s:b, s:o*}", "version", ENDED_VERSION,
-		"state", up ? state_up : vm_state_name(vm->st.state), "boot_id",
+	return json_pack("{s:i, s:s, s:s, s:s, s:s, s:f, s:f, s:b, s:b, s:o*}", "version",
+		ENDED_VERSION, "state", up ? state_up : vm_state_name(vm->st.state), "boot_id",
 		vm->daemon->boot_id, "reason", up ? "" : vm->st.reason, "ending",
 		vm_ending_word(up ? VM_END_NONE : vm->st.ending), "since", vm->st.since,
-		"since_boot", vm->st.since_boot, "missed", !up && vm->st.missed, "error",
+		"since_boot", vm->st.since_boot, "missed", !up && vm->st.missed, "wanted",
+		vm->st.last == VM_LAST_UP, "error",
 		up || !vm->start_error ? NULL : api_error_json(vm->start_error));
 }
 
@@ -34,7 +37,8 @@ void ended_save(struct vm *vm)
 	json_auto_t *doc = NULL;
 	struct err e = ERR_INIT;
 
-	if (up ? vm->st.noted_up : !vm_state_is_down(vm->st.state))
+	if (up ? vm->st.noted_up && vm->st.noted_last == vm->st.last
+	       : !vm_state_is_down(vm->st.state))
 		return;
 	/* a VM that nothing has happened to has no directory */
 	if (faccessat(state, dir, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
@@ -44,10 +48,14 @@ void ended_save(struct vm *vm)
 	aside_clear(state, path, vm->name);
 	if (!text)
 		err_set(&e, ERR_FAILED, "cannot be written as JSON");
-	else if (file_replace(state, path, 0600, text, strlen(text), false, &e) == 0)
+	else if (file_replace(state, path, 0600, text, strlen(text), false, &e) == 0) {
 		vm->st.noted_up = up;
+		vm->st.noted_last = vm->st.last;
+	}
 	if (e.number)
 		log_warning(vm->name, "its reason is not kept: %s", e.text);
+	else if (vm->file.conf.enable == CONF_ENABLE_LAST)
+		keep_sync(vm->daemon, path);
 }
 
 static void ended_set_reason(struct vm *vm, const char *text)
@@ -83,24 +91,28 @@ static void ended_read_error(struct vm *vm, const json_t *error)
 		err_hint(vm->start_error, "%s", hint);
 }
 
-static void ended_take(struct vm *vm, json_t *doc)
+static bool ended_take(struct vm *vm, json_t *doc)
 {
 	const char *state = "", *boot = "", *reason = "", *ending = "";
-	const json_t *error = NULL;
+	const json_t *error = NULL, *wanted = NULL;
 	double since = 0, since_boot = 0;
 	int version = 0, missed = 0;
 	bool same;
 
-	if (json_unpack(doc, "{s:i, s:s, s:s, s:s, s:s, s:F, s:F, s?b, s?o}", "version", &version,
-		    "state", &state, "boot_id", &boot, "reason", &reason, "ending", &ending,
-		    "since", &since, "since_boot", &since_boot, "missed", &missed, "error",
-		    &error) < 0 ||
+	if (json_unpack(doc, "{s:i, s:s, s:s, s:s, s:s, s:F, s:F, s?b, s?o, s?o}", "version",
+		    &version, "state", &state, "boot_id", &boot, "reason", &reason, "ending",
+		    &ending, "since", &since, "since_boot", &since_boot, "missed", &missed,
+		    "wanted", &wanted, "error", &error) < 0 ||
 		version != ENDED_VERSION)
-		return;
+		return false;
 	same = proc_same_boot(boot, vm->daemon->boot_id);
+	/* an earlier version only says whether it had a process */
+	vm->st.last = (wanted ? json_is_true(wanted) : streq(state, state_up)) ? VM_LAST_UP
+									       : VM_LAST_DOWN;
+	vm->st.noted_last = wanted ? vm->st.last : VM_LAST_UNKNOWN;
 	if (streq(state, state_up)) {
 		ended_unseen(vm, same);
-		return;
+		return true;
 	}
 	vm->st.since = since;
 	vm->st.since_boot = same && since_boot <= clock_boot() ? since_boot : 0;
@@ -111,15 +123,20 @@ static void ended_take(struct vm *vm, json_t *doc)
 	vm->st.missed = same && missed; /* each boot tells its own */
 	vm->st.gave_up = streq(state, vm_state_name(VM_FAILED));
 	ended_read_error(vm, error);
+	return true;
 }
 
 void ended_read(struct vm *vm, int dir)
 {
 	_cleanup_(buf_release) struct buf text = BUF_MAX(ENDED_MAX);
 	json_auto_t *doc = NULL;
+	int r = file_read(dir, file_name, &text, NULL);
 
-	if (file_read(dir, file_name, &text, NULL) == 0 && text.data)
+	if (r == 0 && text.data)
 		doc = json_loadb(text.data, text.len, 0, NULL);
-	if (doc)
-		ended_take(vm, doc);
+	if (r == -ENOENT || (doc && ended_take(vm, doc)))
+		return;
+	log_warning(vm->name,
+		"'%s' cannot be read: how it ended, and whether it was up, is not known",
+		file_name);
 }

@@ -3,8 +3,10 @@
  * supervisor/vm/ended.h - STATE/vms/NAME/ended.json: how the VM ended, or that it has a process
  *
  * What list, info and `list --problems` tell of a VM that is down has to outlive the daemon, and
- * unlike the run record also the host's boot. Written at each end and at each start of a process,
- * without fsync: after a power loss it may be missing or old, which only costs the reason.
+ * unlike the run record also the host's boot; so has whether the VM was up (`wanted`), by which
+ * Enable=last goes. Written at each end and at each start of a process, and when `wanted` changes.
+ * A child syncs it if the VM has Enable=last. Otherwise it may be missing or old after a power loss,
+ * which only costs the reason. What cannot be read was not up: nothing is started on a guess.
  */
 #ifndef SUPERVISOR_VM_ENDED_H
 #define SUPERVISOR_VM_ENDED_H

@@ -47,6 +47,18 @@ static struct policy_verdict gone_decide(struct vm *vm)
 		clock_boot());
 }
 
+/* It stays down, though not on request. Enable=last does not go by what the host caused: its
+ * shutdown may end QEMU with a signal, and what a start at boot lacks may be there at the next. */
+static void gone_set_last(struct vm *vm, enum vm_event event)
+{
+	const enum vm_ending ending = vm->st.ending;
+	bool start = ending == VM_END_START_FAILED || ending == VM_END_HOST_CAUSE;
+
+	if (vm->st.want != VM_WANT_STOPPED && !vm->st.serves[0] && ending != VM_END_HOST_SIGNAL &&
+		!(start && vm->st.by_policy && event != VM_EV_GONE_FAIL))
+		vm->st.last = VM_LAST_DOWN;
+}
+
 void vm_exited(struct vm *vm)
 {
 	struct policy_verdict v;
@@ -65,6 +77,7 @@ void vm_exited(struct vm *vm)
 		log_error(vm->name, "%s", vm->st.reason);
 	}
 	if (v.event != VM_EV_GONE_RESTART) {
+		gone_set_last(vm, v.event);
 		vm->st.want = VM_WANT_STOPPED;
 	} else if (vm->st.want != VM_WANT_RESTART && vm->st.ending != VM_END_QUIT) {
 		vm->st.by_policy = true;

@@ -67,8 +67,10 @@ void vm_power_button_again(struct vm *vm)
 			snprintf(killed, sizeof killed,
 				"killed: the guest did not power off in time");
 		vm->stop.left = leave;
-		if (leave)
+		if (leave) {
 			vm->st.want = VM_WANT_RUNNING;
+			vm->st.last = VM_LAST_UP;
+		}
 		vm_event(vm, leave ? VM_EV_STOP_LEAVE : VM_EV_STOP_KILL,
 			!leave		   ? killed
 			: vm->mon.io_error ? "an i/o error stopped the guest"

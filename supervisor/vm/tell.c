@@ -223,13 +223,18 @@ void vm_report_health(struct vm *vm, bool well, const char *why)
 		tell_alert(vm, "unresponsive", why ? why : "");
 }
 
+const char *vm_boot_requester(const struct vm *vm)
+{
+	return vm->file.conf.enable == CONF_ENABLE_LAST ? "Enable=last" : "Enable=yes";
+}
+
 void vm_report_missed(struct vm *vm, const char *why)
 {
 	_cleanup_(free_ptr) char *first = xstrndup(why, strcspn(why, "\n"));
 
 	text_clean(first);
 	vm->st.missed = true;
-	vm_history(vm, "not-started", "Enable=yes", first);
+	vm_history(vm, "not-started", vm_boot_requester(vm), first);
 	ended_save(vm);
 	tell_alert(vm, "not-started", first);
 }

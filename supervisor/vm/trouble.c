@@ -71,8 +71,9 @@ static void trouble_down(const struct vm *vm, const struct trouble_list *l)
 	double left = vm->st.due - clock_boot();
 	const bool start_failed =
 		vm->st.ending == VM_END_START_FAILED || vm->st.ending == VM_END_HOST_CAUSE;
-	enum trouble how =
-		vm->file.conf.enable || !start_failed ? TROUBLE_CRITICAL : TROUBLE_WARNING;
+	enum trouble how = vm->file.conf.enable != CONF_ENABLE_NO || !start_failed
+				   ? TROUBLE_CRITICAL
+				   : TROUBLE_WARNING;
 
 	if (vm->revert)
 		trouble_add(l, TROUBLE_CRITICAL, "%s", vm->st.reason);

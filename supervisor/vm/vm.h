@@ -97,6 +97,10 @@ struct vm_file {	     /* what the operator wrote */
 	bool elsewhere;	    /* inotify does not tell of each change */
 };
 
+/* What Enable=last starts with the host: a VM that was desired to run, unless a person or the
+ * guest itself ended that. A stop by the host's shutdown does not. */
+enum vm_last { VM_LAST_UNKNOWN, VM_LAST_DOWN, VM_LAST_UP };
+
 struct vm_status { /* desired and actual state */
 	enum vm_want want;
 	/* who requested the restart; kept until that start begins or want changes */
@@ -108,10 +112,12 @@ struct vm_status { /* desired and actual state */
 	 * display (see clock_shown()), and clock_boot() for arithmetic. */
 	double since, since_boot;
 	bool paused_start; /* start --paused */
-	bool missed;	   /* Enable=yes, but it was not started with the host */
-	bool noted_up;	   /* ended.json says that it has a process */
-	bool gave_up;	   /* ended.json says that it had failed; until adoption */
-	bool by_policy;	   /* the last start was requested by policy, not by a verb */
+	bool missed;	   /* it should have started with the host, and did not */
+	enum vm_last last;
+	bool noted_up;		 /* ended.json says that it has a process */
+	enum vm_last noted_last; /* what ended.json says of last */
+	bool gave_up;		 /* ended.json says that it had failed; until adoption */
+	bool by_policy;		 /* the last start was requested by policy, not by a verb */
 	/* daemon_now() until which a start that fails for the host's cause is repeated soon */
 	double eager;
 	double due;	       /* clock_boot() of the next start, while in backoff */
@@ -266,6 +272,9 @@ int vm_start_at_boot(struct vm *vm, struct err *e);
 int vm_start_for(struct vm *vm, const char *who, struct err *e);
 void vm_keep(struct vm *vm);
 int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e); /* < 0: as configured */
+/* The same two for the host's shutdown: with Enable=last the VM starts again with the host. */
+int vm_stop_with_host(struct vm *vm, double timeout, const char *who, struct err *e);
+int vm_kill_with_host(struct vm *vm, const char *who, struct err *e);
 /* Stops it as vm_stop() does, then starts it again. The record has the desired state before the
  * first step. */
 int vm_reboot(struct vm *vm, double timeout, const char *who, struct err *e);
@@ -360,6 +369,8 @@ void vm_report_state(struct vm *vm, enum vm_state from);
 /* The guest reset itself: reports vm->log.resets. */
 void vm_report_reset(struct vm *vm);
 void vm_report_health(struct vm *vm, bool well, const char *why);
+/* Who requests a start with the host: "Enable=yes". */
+const char *vm_boot_requester(const struct vm *vm);
 /* It should have started with the host, and did not. */
 void vm_report_missed(struct vm *vm, const char *why);
 /* Logs which method (agent or power button) shut the guest down. */

@@ -51,13 +51,17 @@ int vm_may_start(struct vm *vm, bool asked, struct err *e)
 	return 0;
 }
 
-static void wish_set(struct vm *vm, enum vm_want want)
+/* with_host: the host goes down, which is no word on whether the VM starts with it again. */
+static void wish_set(struct vm *vm, enum vm_want want, bool with_host)
 {
 	bool missed = vm->st.missed;
 
 	vm->st.want = want;
 	vm->st.missed = false;
-	if (missed)
+	/* nor is a process that only an operation wants */
+	if (!with_host && !vm->st.serves[0])
+		vm->st.last = want == VM_WANT_STOPPED ? VM_LAST_DOWN : VM_LAST_UP;
+	if (missed || vm->st.last != vm->st.noted_last)
 		ended_save(vm);
 	vm_observed_wish(vm);
 }
@@ -90,7 +94,7 @@ static int wish_start(struct vm *vm, bool paused, bool by_policy, const char *wh
 	if (vm->st.want == VM_WANT_STOPPED || !up)
 		wish_begin_start(vm, paused, by_policy, who);
 	/* however the process ends, a start follows */
-	wish_set(vm, vm->st.state == VM_QUITTING ? VM_WANT_RESTART : VM_WANT_RUNNING);
+	wish_set(vm, vm->st.state == VM_QUITTING ? VM_WANT_RESTART : VM_WANT_RUNNING, false);
 	if (vm->st.want == VM_WANT_RESTART)
 		snprintf(vm->st.again, sizeof vm->st.again, "%s", who);
 	vm->stop.left = false;
@@ -105,7 +109,7 @@ int vm_start(struct vm *vm, bool paused, const char *who, struct err *e)
 
 int vm_start_at_boot(struct vm *vm, struct err *e)
 {
-	return wish_start(vm, false, true, "Enable=yes", e);
+	return wish_start(vm, false, true, vm_boot_requester(vm), e);
 }
 
 int vm_start_for(struct vm *vm, const char *who, struct err *e)
@@ -122,6 +126,8 @@ int vm_start_for(struct vm *vm, const char *who, struct err *e)
 void vm_keep(struct vm *vm)
 {
 	vm->st.serves[0] = '\0';
+	vm->st.last = VM_LAST_UP;
+	ended_save(vm);
 	vm_record_write(vm);
 }
 
@@ -164,14 +170,13 @@ static int wish_check_can_power_off(struct vm *vm, struct err *e)
 		vm->name);
 }
 
-static void wish_ask_to_power_off(struct vm *vm, enum vm_want want, double timeout, const char *who)
+/* After wish_set(). */
+static void wish_ask_to_power_off(struct vm *vm, double timeout)
 {
 	uint64_t ms = vm->proc.conf.timeout_stop_ms;
 
 	if (timeout < 0)
 		timeout = ms == UINT64_MAX ? 1e9 : (double)ms / 1000;
-	vm_set_requester(vm, who);
-	wish_set(vm, want);
 	vm->stop.left = false;
 	vm->stop.timeout = timeout;
 	vm->stop.deadline = daemon_now() + timeout;
@@ -187,13 +192,25 @@ static void wish_ask_to_power_off(struct vm *vm, enum vm_want want, double timeo
 	vm_event(vm, VM_EV_STOP, NULL);
 }
 
-int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e)
+static int wish_stop(struct vm *vm, bool with_host, double timeout, const char *who, struct err *e)
 {
 	if (wish_check_can_power_off(vm, e) < 0)
 		return e->number;
 	log_debug(vm->name, "stop by %s", who);
-	wish_ask_to_power_off(vm, VM_WANT_STOPPED, timeout, who);
+	vm_set_requester(vm, who);
+	wish_set(vm, VM_WANT_STOPPED, with_host);
+	wish_ask_to_power_off(vm, timeout);
 	return 0;
+}
+
+int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e)
+{
+	return wish_stop(vm, false, timeout, who, e);
+}
+
+int vm_stop_with_host(struct vm *vm, double timeout, const char *who, struct err *e)
+{
+	return wish_stop(vm, true, timeout, who, e);
 }
 
 int vm_reboot(struct vm *vm, double timeout, const char *who, struct err *e)
@@ -203,21 +220,33 @@ int vm_reboot(struct vm *vm, double timeout, const char *who, struct err *e)
 	log_debug(vm->name, "reboot by %s", who);
 	snprintf(vm->st.again, sizeof vm->st.again, "%s", who);
 	vm->st.by_policy = vm->st.paused_start = false;
-	wish_ask_to_power_off(vm, VM_WANT_RESTART, timeout, who);
+	vm_set_requester(vm, who);
+	wish_set(vm, VM_WANT_RESTART, false);
+	wish_ask_to_power_off(vm, timeout);
 	return 0;
 }
 
-int vm_kill(struct vm *vm, const char *who, struct err *e)
+static int wish_kill(struct vm *vm, bool with_host, const char *who, struct err *e)
 {
 	adopt_unrecorded(vm);
 	if (wish_check_unread(vm, e) < 0)
 		return e->number;
 	log_debug(vm->name, "kill by %s", who);
 	vm_set_requester(vm, who);
-	wish_set(vm, VM_WANT_STOPPED);
+	wish_set(vm, VM_WANT_STOPPED, with_host);
 	vm->stop.left = false;
 	vm_event(vm, VM_EV_KILL, vm_state_has_process(vm->st.state) ? "killed" : NULL);
 	return 0;
+}
+
+int vm_kill(struct vm *vm, const char *who, struct err *e)
+{
+	return wish_kill(vm, false, who, e);
+}
+
+int vm_kill_with_host(struct vm *vm, const char *who, struct err *e)
+{
+	return wish_kill(vm, true, who, e);
 }
 
 void vm_reset_failed(struct vm *vm, const char *who)

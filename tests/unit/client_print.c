@@ -156,18 +156,18 @@ static void a_full_list_fits_a_line_of_80(void **state)
 {
 	json_t *v =
 		parse("{\"columns\": [\"name\", \"state\", \"reason\", \"cpus\", \"memory\", "
-		      "\"address\", \"uptime\", \"accel\", \"enabled\", \"outdated\"], \"rows\": ["
+		      "\"address\", \"uptime\", \"accel\", \"enable\", \"outdated\"], \"rows\": ["
 		      "[\"web1\", \"running\", \"unresponsive\", 16, 1610612736, "
-		      "\"192.168.122.122\", 93600, \"tcg\", true, true],"
+		      "\"192.168.122.122\", 93600, \"tcg\", \"last\", true],"
 		      "[\"database\", \"stopped\", \"crashed: signal 9 (SIGKILL)\", 2, 1073741824, "
-		      "null, null, \"kvm\", false, false]]}");
+		      "null, null, \"kvm\", \"no\", false]]}");
 	struct buf b = BUF_INIT;
 
 	(void)state;
 	print_table(&b, api_vm_row, v, NULL, 0, 80);
 	assert_string_equal(b.data,
 		"NAME     STATE   REASON        CPUS MEMORY ADDRESS         UPTIME ACCEL BOOT OLD\n"
-		"web1     running unresponsive    16   1.5G 192.168.122.122  1d 2h tcg   yes  yes\n"
+		"web1     running unresponsive    16   1.5G 192.168.122.122  1d 2h tcg   last yes\n"
 		"database stopped crashed: s...    2     1G -                    - kvm   no   no\n");
 	buf_release(&b);
 	json_decref(v);

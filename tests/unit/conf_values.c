@@ -97,6 +97,7 @@ static void bad_values(void **state)
 			"Machine: 'microvm' is not q35, pc or a version of these such as pc-q35-7.2" },
 		{ "[VM]", "Machine=pc-q35-7.2,x=y",
 			"Machine: 'pc-q35-7.2,x=y' is not q35, pc or a version of these such as pc-q35-7.2" },
+		{ "[VM]", "Enable=perhaps", "Enable: 'perhaps' is not no, yes or last" },
 		{ "[VM]", "UUID=1",
 			"UUID: '1' is not a UUID such as 7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d" },
 		{ "[VM]", "Owner=a @", "Owner: 'a @' is not a user name or @group" },
@@ -163,6 +164,33 @@ static void bad_values(void **state)
 		const struct conf_case c = { text, problem };
 
 		conf_case_check(&c, 1);
+	}
+}
+
+/* Yes and no as values of an enum have the spellings of a boolean. */
+static void yes_and_no_among_others(void **state)
+{
+	static const struct {
+		const char *text;
+		enum conf_enable is;
+	} cases[] = {
+		{ "no", CONF_ENABLE_NO },
+		{ "off", CONF_ENABLE_NO },
+		{ "False", CONF_ENABLE_NO },
+		{ "yes", CONF_ENABLE_YES },
+		{ "1", CONF_ENABLE_YES },
+		{ "true", CONF_ENABLE_YES },
+		{ "last", CONF_ENABLE_LAST },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(free_ptr) char *text = xasprintf(ROOT "[VM]\nEnable=%s\n", cases[i].text);
+		struct conf_vm c;
+
+		conf_case_good(&c, text);
+		assert_int_equal(c.enable, cases[i].is);
+		conf_vm_release(&c);
 	}
 }
 
@@ -273,6 +301,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(values_of_every_type),
 		cmocka_unit_test(paths_are_plain),
+		cmocka_unit_test(yes_and_no_among_others),
 		cmocka_unit_test(bad_values),
 		cmocka_unit_test(a_bad_value_leaves_the_preset),
 		cmocka_unit_test(specifiers),
