@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files in the configuration directory that look like configuration, and are never read. Their author
- * thinks that they count.
+ * Warnings about files in the configuration directory that look like configuration but are never
+ * read, although their author thinks that they are.
  */
 #include <dirent.h>
 #include <strings.h>

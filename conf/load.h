@@ -52,8 +52,8 @@ uint64_t conf_daemon_stamp(const char *dir);
 typedef void conf_name_fn(void *data, const char *name);
 void conf_list_vms(const char *dir, conf_name_fn *f, void *data, struct conf_problems *p);
 void conf_list_networks(const char *dir, conf_name_fn *f, void *data, struct conf_problems *p);
-/* Warns of files that look like configuration, and are never read: misspelt endings, drop-ins of what
- * has none. ignored.c */
+/* Warns of files that look like configuration but are never read: misspelt endings, and drop-ins of
+ * what cannot have any. ignored.c */
 void conf_list_ignored(const char *dir, struct conf_problems *p);
 
 #endif

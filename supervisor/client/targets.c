@@ -57,7 +57,7 @@ static int targets_add_matches(
 	return 0;
 }
 
-/* The path of a VM's or network's file, where its name is wanted. */
+/* Refuses the path of a VM's or network's file in place of its name. */
 static int targets_refuse_path(const struct api_verb *verb, const char *path, struct err *e)
 {
 	const char *name = strrchr(path, '/') + 1, *end = strrchr(name, '.');

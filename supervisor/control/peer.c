@@ -85,8 +85,9 @@ static void peer_name(uid_t uid, char name[PEER_NAME])
 
 /* --- who logged in --- */
 
-/* Whether the process that connected still runs, so that its pid is not another's by now. Before Linux
- * 6.5 only its end of the socket tells: the kernel closes that with the last process that has it. */
+/* Tells whether the process that connected is still running: otherwise its pid may be another's by
+ * now. Before Linux 6.5, only its end of the socket tells, which the kernel closes when the last
+ * process that has it open exits. */
 static bool peer_is_alive(int fd)
 {
 	_cleanup_(close_fd) int pidfd = -1;
@@ -118,7 +119,8 @@ static uid_t peer_login(int fd, pid_t pid, uid_t uid)
 	return text_parse_uint(text, 0, UINT32_MAX, &login) == 0 ? (uid_t)login : (uid_t)-1;
 }
 
-/* Whoever is root through sudo has a name. For people to read: nothing is permitted or refused by it. */
+/* Adds the login name of a user who is root through sudo. It is only displayed: no permission
+ * depends on it. */
 static void peer_identify(struct peer *p, int fd)
 {
 	const uid_t login = peer_login(fd, p->pid, p->uid);

@@ -21,7 +21,7 @@ struct peer { /* shared by a connection and its requests */
 	uid_t uid;
 	pid_t pid;
 	char user[PEER_NAME]; /* "alice"; "uid 1000" if /etc/passwd does not have it */
-	/* For history, logs and jobs: the user, and who logged in if that is another: "root (alice)" */
+	/* for history, logs and jobs: the user, and the login user if another: "root (alice)" */
 	char who[2 * PEER_NAME + 4];
 	size_t groups;
 	gid_t group[]; /* including the primary one */

@@ -171,9 +171,9 @@ static int seccomp_refuse_processes(scmp_filter_ctx ctx)
 		      : r;
 }
 
-/* Programs that share a uid, such as two probes, must not end each other or lower each other's
- * limits. A program signals only itself, as raise() and pthread_kill() do; exec keeps the pid, and
- * there are no children. */
+/* Programs that share a uid, such as two probes, must not kill each other or lower each other's
+ * limits. A program may signal only itself, as raise() and pthread_kill() do; exec keeps the pid,
+ * and there are no children. */
 static int seccomp_refuse_neighbours(scmp_filter_ctx ctx)
 {
 	static const char any[] = "tkill";

@@ -147,10 +147,11 @@ bool networks_exists(struct networks *ns, const char *network, struct err *e);
  * stop networks. */
 typedef void networks_each_fn(void *data, const char *network, const char *bridge, bool up);
 void networks_each(struct networks *ns, networks_each_fn *each, void *data);
-/* What is wrong with it, apart from its file and from single NICs; NULL: nothing. The caller frees it. */
+/* What is wrong with it, other than with its file or single NICs; NULL: nothing. The caller frees
+ * it. */
 char *networks_trouble(struct networks *ns, const char *network);
-/* NICs of guests that are cut off, and why: not on their bridge, or somebody has stopped their network
- * (stopped). vm: only this VM's; NULL: all. */
+/* Reports NICs that are cut off, and why: not on their bridge, or their network was stopped by a
+ * user (stopped). vm: only this VM's; NULL: all. */
 typedef void networks_stray_fn(void *data, const char *vm, bool stopped, const char *text);
 void networks_strays(struct networks *ns, const char *vm, networks_stray_fn *stray, void *data);
 json_t *networks_list(struct networks *ns);					/* columns, rows */

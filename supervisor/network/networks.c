@@ -5,7 +5,7 @@
 #include "conf/load.h"
 #include "supervisor/network/private.h"
 
-/* A network that somebody stopped is not to be repaired. */
+/* A network that a user stopped is not a fault to repair. */
 static void networks_tell_stray(void *p, const char *vm, bool stopped, const char *text)
 {
 	if (!stopped)

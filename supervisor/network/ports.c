@@ -107,7 +107,7 @@ static const struct net_link *ports_bridge(const struct net_facts *f, const char
 	return NULL;
 }
 
-/* One question to the kernel, however many NICs there are. */
+/* One dump from the kernel, however many NICs there are. */
 static bool ports_facts(struct networks *ns, const char *vm, struct net_facts *facts)
 {
 	const struct claim *c = ns->claims;
@@ -137,7 +137,7 @@ void ports_repair_foreign(struct networks *ns)
 
 /* --- NICs that are cut off --- */
 
-/* A network comes up: its NICs are being attached. */
+/* While a network comes up, its NICs are still being attached. */
 static bool ports_is_settled(const struct claim *c, const struct network *n)
 {
 	return c->attached && !(n && n->state == NETWORK_RAISING);
@@ -148,7 +148,7 @@ static bool ports_is_down(const struct claim *c, const struct network *n)
 	return c->network && (!n || n->state != NETWORK_UP);
 }
 
-/* "": it is where it belongs. */
+/* Sets text to what is wrong with the NIC; "": nothing. */
 static void ports_trouble(const struct claim *c, const struct network *n,
 	const struct net_facts *facts, char *text, size_t len)
 {

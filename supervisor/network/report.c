@@ -98,7 +98,7 @@ static const char *report_cut_off(const struct network *n, char trouble[TROUBLE_
 	return nics ? trouble : "ok";
 }
 
-/* The first problem that keeps the network from working. nics: or single NICs of it. */
+/* The first problem that keeps the network from working; with nics, also one of single NICs. */
 static const char *report_health(const struct network *n, bool nics, char trouble[TROUBLE_MAX])
 {
 	if (n->broken)
@@ -141,7 +141,7 @@ char *networks_trouble(struct networks *ns, const char *network)
 
 	if (!n)
 		return NULL;
-	text = report_health(n, false, trouble); /* networks_strays() tells of NICs */
+	text = report_health(n, false, trouble); /* networks_strays() reports NICs */
 	return streq(text, "ok") || text == n->invalid ? NULL : xstrdup(text);
 }
 

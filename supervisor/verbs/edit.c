@@ -193,7 +193,7 @@ static void edit_record(const struct edit *t, struct vm *vm)
 
 static void edit_begin_next(void);
 
-/* NULL also when the daemon is ending and parts of it are gone. */
+/* NULL also when the daemon is exiting and parts of it are gone. */
 static struct vm *edit_vm(const struct edit *t, struct err *e)
 {
 	if (t->daemon->emit)

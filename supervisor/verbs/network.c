@@ -7,7 +7,7 @@ void verb_net_list(struct daemon *d, struct request *r)
 	request_return(r, networks_list(d->networks));
 }
 
-/* False: there is none of that name, and the client has been told. */
+/* False: no network has that name, and the client got the error. */
 static bool verb_network_is_there(struct daemon *d, struct request *r)
 {
 	const char *name = request_string(r, "name");
@@ -15,7 +15,7 @@ static bool verb_network_is_there(struct daemon *d, struct request *r)
 
 	if (networks_exists(d->networks, name, &e))
 		return true;
-	/* as for VMs: no other network is proposed to be stopped in place of a mistyped one */
+	/* as for VMs: a harmful verb does not propose another network for a mistyped one */
 	if (request_verb(r)->traits & API_HARMS)
 		err_hint(&e, "vmkeep net list shows which networks there are");
 	else if (vms_find(d->vms, name))

@@ -88,7 +88,7 @@ static void problems_read_network(void *data, const char *name)
 	conf_network_release(&conf);
 }
 
-/* vmkeep.conf, files whose names cannot be those of VMs or networks, and what nobody reads. */
+/* vmkeep.conf, files with invalid names for VMs or networks, and files that are never read. */
 static void problems_of_files(struct problems *p)
 {
 	const char *dir = p->daemon->dirs.config;

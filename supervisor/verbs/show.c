@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Read-only verbs. All comes from memory, or from the kernel, so a hung guest delays nothing. */
+/* Read-only verbs. All data comes from memory or the kernel, so a hung guest delays nothing. */
 #include <fnmatch.h>
 
 #include "base/clock.h"
@@ -100,14 +100,14 @@ static void verb_show_words_release(struct words *w)
 		json_decref(w->word[i]);
 }
 
-/* Collects the first of each VM by its name. */
+/* Collects the first such NIC of each VM, by the VM's name. */
 static void verb_show_stray(void *data, const char *vm, bool stopped, const char *text)
 {
 	if (!json_object_get(data, vm))
 		json_object_set_new(data, vm, json_string(text));
 }
 
-/* A QEMU that does not answer, or a guest that is cut off from its network. strays: by VM. */
+/* The health of QEMU or, if that is ok, a NIC that is cut off. strays: by the VM's name. */
 static json_t *verb_show_health(const struct vm *vm, const json_t *strays, struct words *w)
 {
 	const char *own = vm_health_text(vm);

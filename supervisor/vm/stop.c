@@ -58,7 +58,7 @@ void vm_power_button_again(struct vm *vm)
 	char killed[96];
 
 	if (daemon_now() >= vm->stop.deadline && !stop_lost_time(vm)) {
-		/* a request to a daemon that did not record its timeout */
+		/* 0: requested from a daemon that did not record the timeout */
 		if (vm->stop.timeout > 0)
 			snprintf(killed, sizeof killed,
 				"killed: the guest did not power off within %.0f s",

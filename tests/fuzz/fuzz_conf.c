@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Any text as a configuration: no crash, no endless loop, and if there are no problems, a dump
- * parses back to the same, and what set and unset change is as they say. The first byte selects how it is parsed: 'n' a network, 'd' vmkeep.conf
- * with its defaults on a VM, 's' a VM and, after a line "%", its drop-in; otherwise a VM.
+ * parses back to the same, and set and unset have the effect that they report. The first byte
+ * selects how it is parsed: 'n' a network, 'd' vmkeep.conf with its defaults on a VM, 's' a VM and,
+ * after a line "%", its drop-in; otherwise a VM.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -65,7 +66,7 @@ static void check_problems(struct conf_problems *p)
 	conf_problems_release(p);
 }
 
-/* Reads the edited texts into c. False: the line does not fit, as there are too many of something. */
+/* Reads the edited texts into c. False: the added line exceeds a limit. */
 static bool read_edited(const struct conf_edit *ed, const struct conf_source *src, size_t n,
 	const struct conf_daemon *defaults, struct conf_vm *c)
 {
@@ -103,7 +104,7 @@ static bool has_owner(const struct conf_vm *c, const char *name)
 	return false;
 }
 
-/* What is set is read, whatever else a valid file holds. */
+/* What was set is read back, whatever else a valid file contains. */
 static void try_edit(const struct conf_source *src, size_t n, const struct conf_daemon *defaults)
 {
 	static const struct {

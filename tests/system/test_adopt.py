@@ -129,7 +129,7 @@ def test_killed_while_nobody_looked_comes_back(daemon):
 
 
 def test_daemon_dies_during_a_stop(daemon):
-    """The desired state was recorded, with the timeout: the next daemon completes the stop, and says so."""
+    """The desired state and the timeout are recorded: the next daemon completes the stop and reports the timeout."""
     daemon.micro("a", "deaf", extra="[Lifecycle]\nTimeoutStopSec=2\nOnStopTimeout=kill\n")
     daemon.up("a")
     daemon.ok("stop", "a", "--no-wait")
@@ -140,7 +140,7 @@ def test_daemon_dies_during_a_stop(daemon):
 
 
 def test_daemon_dies_during_a_reboot(daemon):
-    """Whoever joins it at the next daemon is told for how long the guest was asked."""
+    """A client that joins the reboot after a restart of the daemon gets the reboot's timeout in the error."""
     daemon.micro("a", "deaf", extra="[Lifecycle]\nTimeoutStopSec=4\nOnStopTimeout=leave\n")
     daemon.up("a")
     daemon.ok("reboot", "a", "--no-wait")

@@ -187,7 +187,8 @@ def test_a_disk_that_is_not_mounted_yet(world):
 
 
 def test_what_passes_and_what_somebody_must_repair(world):
-    """What another process holds may be free the next time; what two files claim stays as it is, and ends in failed."""
+    """An image in use by a process may be free the next time, and is retried; two disks or VMs with one file or
+    address stay in conflict until somebody edits a file, and lead to the state failed."""
     once = "[Lifecycle]\nRestartSec=0\nStartLimitBurst=1\n"
     disk = os.path.join(world.base, "disk.raw")
     os.symlink(disk, os.path.join(world.base, "link.raw"))

@@ -326,7 +326,7 @@ def test_no_more_than_so_many(daemon):
 
 
 def test_a_daemon_that_ends_meanwhile(world):
-    """Or that is replaced: it ends as ever, and the file is whole."""
+    """A daemon that ends during changes exits cleanly and leaves a whole file; one that is replaced completes them."""
     shop(world)
     known = set()
     for n in range(2, 8):

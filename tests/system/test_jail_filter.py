@@ -266,7 +266,7 @@ def test_filter_and_limits_are_seen(box):
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of system calls are of x86-64")
 @pytest.mark.parametrize("role", ["qemu", "tool", "probe"])
 def test_neighbours_with_the_same_uid(box, role):
-    """None is signalled, and none gets other limits; a program may do both to itself."""
+    """A program cannot signal processes with its own uid or change their limits; it may do both to itself."""
     def signals(pid):
         return {"kill": (62, (pid, 0)), "kill its group": (62, (-pid, 0)), "tgkill": (234, (pid, pid, 0)),
                 "tkill": (200, (pid, 0)), "rt_sigqueueinfo": (129, (pid, 0, bytes(128))),

@@ -286,7 +286,8 @@ def test_lost_rules(daemon, what, cure):
 
 
 def test_stopped_under_its_guests(daemon):
-    """They are cut off until it is started again: told by each answer about them, also by the next daemon."""
+    """Guests of a stopped network are cut off until it is started again; list, info, net list and list --problems
+    show that, also after a restart of the daemon."""
     def told():
         rows = {row["name"]: row["health"] for row in daemon.rows("list")}
         assert rows == {name: daemon.info(name)["health"] for name in ("a", "b")} and rows["b"] == "ok"

@@ -207,7 +207,7 @@ LOGIN = 'echo "$0" >/proc/self/loginuid && exec "$@"'  # as a login and sudo or 
 
 
 def test_who_had_logged_in(daemon):
-    """Whoever is root through sudo has a name: the kernel knows it. It is shown, and permits nothing."""
+    """The login name of a user who is root through sudo, known from the kernel, is shown and permits nothing."""
     def as_login(login, *argv):
         done = vmk.subprocess.run(daemon.inside(["sh", "-c", LOGIN, login] + list(argv)), capture_output=True, text=True,
                                   timeout=30 * vmk.SLOW, check=False)

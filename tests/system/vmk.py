@@ -34,7 +34,7 @@ ip link set lo up
 echo ready
 exec env --ignore-signal=CHLD cat
 """
-with contextlib.suppress(OSError):  # of whoever runs the tests, through sudo: history would name the login
+with contextlib.suppress(OSError):  # if the tests run through sudo, history would name the login user
     with open("/proc/self/loginuid", "w", encoding="ascii") as own_login:
         own_login.write(str((1 << 32) - 1))
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
