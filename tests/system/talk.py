@@ -78,8 +78,8 @@ class Client:
         self.socket.sendall(json.dumps(request).encode() + b"\n")
         return self.serial
 
-    def call(self, execute, timeout=None, **arguments):
-        return self.result(self.send(execute, arguments or None), timeout)
+    def call(self, execute, **arguments):
+        return self.result(self.send(execute, arguments or None))
 
     def result(self, serial, timeout=None):
         """The result of a request sent before; replies to other requests are dropped."""

@@ -60,7 +60,7 @@ def test_one_change_at_a_time(daemon):
     deaf(daemon)
     client = daemon.client()
     client.call("subscribe")
-    job = client.call("vm-set-memory", name="a", size=96 * MIB, wait=False)["job"]
+    job = client.call("vm-set-memory", name="a", size=96 * MIB, timeout=86400, wait=False)["job"]
     assert "job %d" % job in daemon.fails(3, "set-memory", "a", "100M")
     daemon.ok("job", "cancel", str(job))
     done = client.event("JOB_DONE", lambda data: data["job"] == job)
@@ -77,7 +77,7 @@ def test_guest_ends_meanwhile(daemon, how):
     deaf(daemon)
     client = daemon.client()
     client.call("subscribe")
-    serial = client.send("vm-set-memory", {"name": "a", "size": 96 * MIB})
+    serial = client.send("vm-set-memory", {"name": "a", "size": 96 * MIB, "timeout": 86400})
     client.event("JOB_PROGRESS")
     if how == "kill":
         daemon.ok("kill", "a")

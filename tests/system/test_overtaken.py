@@ -96,7 +96,7 @@ def test_job_numbers_are_whole(daemon):
     """C5: a job number that is too large is not truncated."""
     deaf(daemon)
     client = daemon.client()
-    job = client.call("vm-set-memory", name="a", size=96 * MIB, wait=False)["job"]
+    job = client.call("vm-set-memory", name="a", size=96 * MIB, timeout=86400, wait=False)["job"]
     for more in (1 << 32, 1 << 33, 1 << 62):
         with pytest.raises(vmk.Error):
             client.call("job-cancel", job=job + more)
