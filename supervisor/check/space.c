@@ -21,7 +21,8 @@ struct space_image {
 	const char *vm, *id, *path, *what;
 	struct conf_place place;
 	enum conf_format format;
-	bool beneath, known;
+	const char *beneath; /* the directory of relative paths; or NULL */
+	bool known;
 	uint64_t create;
 	uint64_t dev, grows, room; /* valid if known */
 };
@@ -65,7 +66,7 @@ static void space_add(struct check_space *s, const struct vm *vm, const struct c
 		.what = arena_printf(&s->arena, "disk '%s' of VM '%s'", d->id, vm->name),
 		.place = d->place,
 		.format = format == CONF_FORMAT_AUTO ? conf_disk_format(d) : format,
-		.beneath = d->path[0] != '/',
+		.beneath = d->path[0] == '/' ? NULL : s->daemon->image_dir,
 		.create = d->size };
 	i->place.file = d->place.file ? arena_strdup(&s->arena, d->place.file) : NULL;
 }
@@ -207,7 +208,7 @@ static void space_on_growth(void *data, const json_t *growth, const struct err *
  * on any file system. */
 static bool space_wanted(const struct check_space *s, const struct space_image *i)
 {
-	return i->path && i->beneath != s->outside &&
+	return i->path && !i->beneath == s->outside &&
 	       (!s->only || i->beneath || streq(i->vm, s->only));
 }
 
@@ -237,7 +238,7 @@ static json_t *space_files(struct check_space *s)
 		s->at[s->in_plan++] = (size_t)(i - s->image);
 		bytes += strlen(i->path) + strlen(i->what);
 		json_array_append_new(files,
-			json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:I}", "kind", "disk",
+			json_pack("{s:s, s:s, s:s, s:s, s:s*, s:b, s:s, s:I}", "kind", "disk",
 				"what", i->what, "id", i->id, "path", i->path, "beneath",
 				i->beneath, "write", 1, "format", conf_format_name(i->format),
 				"create", (json_int_t)i->create));
@@ -255,10 +256,10 @@ static void space_next(struct check_space *s)
 		space_end(s);
 		return;
 	}
-	plan = json_pack("{s:i, s:s, s:i, s:[s], s:s, s:s, s:b, s:b, s:o}", "version", PLAN_VERSION,
+	plan = json_pack("{s:i, s:s, s:i, s:[s], s:s, s:b, s:b, s:o}", "version", PLAN_VERSION,
 		"name", "space", "uid", (int)s->daemon->uids->probe, "argv",
-		"/usr/bin/qemu-system-x86_64", "root", "/run", "image_dir", s->daemon->image_dir,
-		"check", 1, "space", 1, "files", files);
+		"/usr/bin/qemu-system-x86_64", "root", "/run", "check", 1, "space", 1, "files",
+		files);
 	if (plan)
 		s->jail = check_jail_run(s->daemon, "space", plan, space_on_growth, s, &e);
 	if (!s->jail)

@@ -3,7 +3,7 @@
  * supervisor/jail/create.c - creates the images that Size= asks for, once, when a person starts the
  * VM
  *
- * Only below the image directory, and only if nothing is there: the image is created under a
+ * Only beneath the directory of relative paths, and only if nothing is there: the image is created under a
  * temporary name and renamed without replacing, so the name appears with a complete file or not at
  * all. qemu-img fills it in a jail of its own that can access nothing but that file; the file
  * belongs to the guest's uid while it runs.
@@ -140,7 +140,7 @@ static const char *create_base_name(const struct jail_file *f, const struct jail
 	const char *slash = strrchr(base->path, '/');
 	size_t dir = (size_t)(slash + 1 - base->path);
 
-	return f->beneath == base->beneath && strncmp(f->path, base->path, dir) == 0 &&
+	return streq(f->beneath, base->beneath) && strncmp(f->path, base->path, dir) == 0 &&
 			       !strchr(f->path + dir, '/') && !strchr(slash, ':')
 		       ? slash + 1
 		       : base->path;
@@ -184,7 +184,7 @@ static int create_fill(
 	err_set(e, create_is_full(dir) ? ERR_NO_RESOURCES : ERR_FAILED, "%s: create %s: %s",
 		f->what, f->shown_path, said);
 	if (e->class == ERR_NO_RESOURCES)
-		return err_hint(e, "make room on the file system of %s", j->image_dir);
+		return err_hint(e, "make room on the file system of %s", f->beneath);
 	return e->number;
 }
 
@@ -199,13 +199,13 @@ static int create_can(struct jail *j, const struct jail_file *f, int dir, struct
 	}
 	if (faccessat(dir, ".", W_OK, 0) < 0) {
 		err_errno(e, "%s: create %s", f->what, f->shown_path);
-		return err_hint(e, "findmnt -T %s shows how it is mounted", j->image_dir);
+		return err_hint(e, "findmnt -T %s shows how it is mounted", f->beneath);
 	}
 	if (!create_is_full(dir))
 		return 0;
 	err_set(e, ERR_NO_RESOURCES, "%s: create %s: No space left on device", f->what,
 		f->shown_path);
-	return err_hint(e, "make room on the file system of %s", j->image_dir);
+	return err_hint(e, "make room on the file system of %s", f->beneath);
 }
 
 static int create_make(const struct jail *j, const struct jail_file *f, int dir,
@@ -257,9 +257,9 @@ int image_create(struct jail *j, struct jail_file *f, struct err *e)
 		return err_hint(e,
 			"Size= creates images in the image directory only; create this one with qemu-img");
 	}
-	dir = path_parent(j, f, &name);
+	dir = path_parent(f, &name);
 	if (dir < 0)
-		return path_blame(j, f, errno, e);
+		return path_blame(f, errno, e);
 	r = mark_new(j, f, e);
 	j->stays = r < 0; /* somebody must name the right image */
 	if (r == 0)

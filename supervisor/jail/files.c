@@ -152,17 +152,20 @@ static int files_open_regular(const struct jail *j, struct jail_file *f, struct 
 	return files_check_lease(j, f, e);
 }
 
-static int files_open_image_dir(struct jail *j, const struct jail_file *f, struct err *e)
+static int files_open_dir(const struct jail *j, struct jail_file *f, struct err *e)
 {
-	if (!f->beneath || !j->image_dir || j->image_dir_fd >= 0)
+	for (const struct jail_file *g = j->file; f->beneath && f->dir < 0 && g < f; g++)
+		if (streq(g->beneath, f->beneath))
+			f->dir = g->dir;
+	if (!f->beneath || f->dir >= 0)
 		return 0;
-	j->image_dir_fd = open(j->image_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (j->image_dir_fd < 0 && errno == ENOENT && path_was_there(f))
-		return path_blame(j, f, ENOENT, e);
-	if (j->image_dir_fd < 0) {
-		_cleanup_(free_ptr) char *quoted = text_shell_quote(j->image_dir);
+	f->dir = open(f->beneath, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (f->dir < 0 && errno == ENOENT && path_was_there(f))
+		return path_blame(f, ENOENT, e);
+	if (f->dir < 0) {
+		_cleanup_(free_ptr) char *quoted = text_shell_quote(f->beneath);
 
-		err_errno(e, "%s: open image directory %s", f->what, j->image_dir);
+		err_errno(e, "%s: open image directory %s", f->what, f->beneath);
 		return e->number == -ENOENT
 			       ? err_hint(e, "mount what belongs there, or make it: mkdir -p %s",
 					 quoted)
@@ -173,9 +176,9 @@ static int files_open_image_dir(struct jail *j, const struct jail_file *f, struc
 
 int file_open(struct jail *j, struct jail_file *f, struct err *e)
 {
-	const char *rest = f->beneath ? path_in_image_dir(j, f) : f->path;
+	const char *rest = f->beneath ? path_below(f) : f->path;
 	uid_t link = PATH_ROOT;
-	int r = files_open_image_dir(j, f, e);
+	int r = files_open_dir(j, f, e);
 
 	if (r < 0)
 		return r;
@@ -184,12 +187,12 @@ int file_open(struct jail *j, struct jail_file *f, struct err *e)
 			f->what, f->shown_path);
 	/* outside the image directory only root can configure a path, so LVM and by-id links are
 	 * followed */
-	f->fd = f->beneath ? path_openat2(j->image_dir_fd, rest, O_PATH, path_beneath)
+	f->fd = f->beneath ? path_openat2(f->dir, rest, O_PATH, path_beneath)
 			   : path_open_outside(f->path, &link);
 	if (f->fd < 0 && errno == ENOENT && f->create && !path_was_there(f))
 		return 0;
 	if (f->fd < 0)
-		return path_blame(j, f, errno, e);
+		return path_blame(f, errno, e);
 	if (fstat(f->fd, &f->st) < 0)
 		return err_errno(e, "%s: stat %s", f->what, f->shown_path);
 	r = files_check_links(f, link, e);

@@ -38,7 +38,8 @@ struct jail_file {
 	const char *what; /* "disk 'root'", the prefix of every message about it */
 	const char *id;
 	const char *path;
-	int beneath; /* must be below the image directory; no symbolic links are followed */
+	/* must be below this directory, where no symbolic links are followed; NULL: anywhere */
+	const char *beneath;
 	int write;
 	enum jail_format format;
 	int format_written;
@@ -55,6 +56,7 @@ struct jail_file {
 	/* determined by the steps */
 	/* O_PATH: the object itself, whatever the name refers to later; -1: does not exist yet */
 	int fd;
+	int dir;   /* beneath, O_PATH; -1: not opened yet; shared by the files in it */
 	int data;  /* open for reading; for a writable block device, the exclusive claim */
 	bool keep; /* data stays open across exec: the claim, or the locks that a writer must see */
 	int tree;  /* detached mount; -1 for a device, which gets a device node instead */
@@ -142,8 +144,6 @@ struct jail {
 	/* where QEMU looks for modules of its own version; NULL: default only */
 	const char *modules;
 	const char *root;
-	const char *image_dir;
-	int image_dir_fd; /* -1: not opened yet */
 	const struct jail_role *role;
 
 	int fd[PLAN_FDS_MAX]; /* received */
@@ -189,7 +189,7 @@ int path_openat2(int dir, const char *path, int flags, uint64_t resolve);
 /* The same in user space: O_PATH, or a directory for reading; links are read and followed by hand;
  * beneath a directory, in a root, or unrestricted. link: as for path_open_outside(), or NULL. */
 int path_walk(int root, const char *path, int flags, uint64_t resolve, uid_t *link);
-/* Opens (O_PATH) a path outside the image directory that root configured. *link: the owner of the
+/* Opens (O_PATH) a path anywhere on the host that root configured. *link: the owner of the
  * symbolic links that were followed, PATH_ROOT if only root's were; PATH_SEVERAL matches no user.
  * Returns -1 with errno on failure. */
 int path_open_outside(const char *path, uid_t *link);
@@ -197,14 +197,13 @@ int path_open_outside(const char *path, uid_t *link);
 #define PATH_SEVERAL UINT32_MAX
 /* Explains why f's path could not be opened (error: an errno): finds the first component that
  * fails. */
-int path_blame(const struct jail *j, const struct jail_file *f, int error, struct err *e);
-/* Opens the directory of a bare file name below the image directory; name points into f->path. */
-int path_parent(const struct jail *j, const struct jail_file *f, const char **name);
+int path_blame(const struct jail_file *f, int error, struct err *e);
+/* Opens the directory of the file, which is beneath another; name points into f->path. */
+int path_parent(const struct jail_file *f, const char **name);
 bool path_was_there(
 	const struct jail_file *f); /* an earlier start saw it, so it is missing, not new */
-extern const uint64_t path_beneath; /* how names in the image directory are resolved */
-const char *path_in_image_dir(
-	const struct jail *j, const struct jail_file *f); /* NULL if not in the image directory */
+extern const uint64_t path_beneath; /* how names beneath a directory are resolved */
+const char *path_below(const struct jail_file *f); /* its path from there; NULL if not below it */
 
 /* qcow2.c */
 /* Guest-visible size according to the image header; 0: unknown. */
@@ -260,8 +259,7 @@ struct growth {
 	dev_t dev;
 	uint64_t bytes, room; /* how much it may still grow; free space on its file system */
 };
-bool space_growth(
-	const struct jail *j, const struct jail_file *f, struct growth *g); /* false: unknown */
+bool space_growth(const struct jail_file *f, struct growth *g); /* false: unknown */
 
 /* direct.c */
 jail_file_step direct_check; /* also of an image that is not there yet */

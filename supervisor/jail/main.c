@@ -113,7 +113,7 @@ static void main_tell_growth(struct jail *j, size_t i)
 	struct growth g;
 
 	main_tell_looking(j, &j->file[i]);
-	if (file_open(j, &j->file[i], &e) == 0 && space_growth(j, &j->file[i], &g))
+	if (file_open(j, &j->file[i], &e) == 0 && space_growth(&j->file[i], &g))
 		answer(j->sock, json_pack("{s:{s:I, s:I, s:I, s:I}}", "growth", "file",
 					(json_int_t)i, "dev", (json_int_t)g.dev, "grows",
 					(json_int_t)g.bytes, "room", (json_int_t)g.room));
@@ -156,7 +156,7 @@ int main(void)
 {
 	/* pass on nothing of the daemon's environment, and no home or temporary directory */
 	const char *env[] = { "PATH=/usr/bin", "LANG=C", "HOME=/", "TMPDIR=/", NULL, NULL };
-	static struct jail j = { .sock = PLAN_FD, .image_dir_fd = -1 };
+	static struct jail j = { .sock = PLAN_FD };
 	struct err e = ERR_INIT;
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {

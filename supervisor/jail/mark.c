@@ -151,12 +151,12 @@ static bool mark_lists(const json_t *doc, const char *list, const char *path)
 	return false;
 }
 
-static bool mark_is_there(const struct jail *j, const char *path)
+/* Is this in the same directory of images as f? */
+static bool mark_is_there(const struct jail_file *f, const char *path)
 {
-	struct jail_file f = { .path = path };
-	const char *rest = path_in_image_dir(j, &f);
-	_cleanup_(close_fd) int fd =
-		rest ? path_openat2(j->image_dir_fd, rest, O_PATH, path_beneath) : -1;
+	struct jail_file other = { .path = path, .beneath = f->beneath };
+	const char *rest = path_below(&other);
+	_cleanup_(close_fd) int fd = rest ? path_openat2(f->dir, rest, O_PATH, path_beneath) : -1;
 
 	return fd >= 0;
 }
@@ -170,7 +170,7 @@ static char *mark_left_behind(
 		char *path = mark_with_name(f->path, j->name, name, n);
 
 		if (!path || ((mark_lists(doc, "images", path) || mark_lists(doc, "disks", path)) &&
-				     mark_is_there(j, path)))
+				     mark_is_there(f, path)))
 			return path;
 		free(path);
 	}
@@ -185,7 +185,7 @@ static int mark_refuse_vanished(const struct jail *j, const struct jail_file *f,
 	return err_hint(e,
 		"rename the file back to %s.vm, or write Path=%s; if it is another VM, Path= with another name, "
 		"or 'vmkeep forget %s'",
-		vm, path + strlen(j->image_dir) + 1, vm);
+		vm, path + strlen(f->beneath) + 1, vm);
 }
 
 static int mark_refuse_renamed(const struct jail *j, const struct jail_file *f, const char *vm,
@@ -195,7 +195,7 @@ static int mark_refuse_renamed(const struct jail *j, const struct jail_file *f, 
 		"%s would be new and empty, but %s is its disk from when the VM was called '%s'",
 		f->what, path_shown(path), vm);
 	return err_hint(e, "rename the image to %s, or write Path=%s", f->shown_path,
-		path + strlen(j->image_dir) + 1);
+		path + strlen(f->beneath) + 1);
 }
 
 int mark_new(const struct jail *j, const struct jail_file *f, struct err *e)

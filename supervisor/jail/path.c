@@ -170,33 +170,32 @@ int path_open_outside(const char *path, uid_t *link)
 	return path_walk(AT_FDCWD, path, O_PATH, 0, link);
 }
 
-const char *path_in_image_dir(const struct jail *j, const struct jail_file *f)
+const char *path_below(const struct jail_file *f)
 {
-	size_t len = j->image_dir ? strlen(j->image_dir) : 0;
+	size_t len = strlen(f->beneath);
 
-	if (len == 0 || strncmp(f->path, j->image_dir, len) != 0 || f->path[len] != '/')
+	if (strncmp(f->path, f->beneath, len) != 0 || f->path[len] != '/')
 		return NULL;
 	return f->path + len + 1;
 }
 
-int path_parent(const struct jail *j, const struct jail_file *f, const char **name)
+int path_parent(const struct jail_file *f, const char **name)
 {
-	const char *rest = path_in_image_dir(j, f), *slash = strrchr(rest, '/');
+	const char *rest = path_below(f), *slash = strrchr(rest, '/');
 	_cleanup_(free_ptr) char *dir =
 		slash ? xstrndup(rest, (size_t)(slash - rest)) : xstrdup(".");
 
 	*name = slash ? slash + 1 : rest;
-	return path_openat2(j->image_dir_fd, dir, O_RDONLY | O_DIRECTORY, path_beneath);
+	return path_openat2(f->dir, dir, O_RDONLY | O_DIRECTORY, path_beneath);
 }
 
 /* Opens ever longer prefixes of the path. *bad: the first one that fails, or that is a symbolic
  * link where none are allowed (NULL: all can be opened); *last: the prefix before it. The caller
  * frees both. */
-static void path_first_bad(
-	const struct jail *j, const struct jail_file *f, char **bad, char **last, struct stat *st)
+static void path_first_bad(const struct jail_file *f, char **bad, char **last, struct stat *st)
 {
-	const char *rest = f->beneath ? path_in_image_dir(j, f) : f->path + 1;
-	int dir = f->beneath ? j->image_dir_fd : AT_FDCWD;
+	const char *rest = f->beneath ? path_below(f) : f->path + 1;
+	int dir = f->beneath ? f->dir : AT_FDCWD;
 	int flags = O_PATH | (f->beneath ? O_NOFOLLOW : 0), fd;
 	uint64_t resolve = f->beneath ? path_beneath : RESOLVE_NO_MAGICLINKS;
 
@@ -280,12 +279,12 @@ static int path_blame_missing(
 	return err_hint(e, "correct the path");
 }
 
-int path_blame(const struct jail *j, const struct jail_file *f, int error, struct err *e)
+int path_blame(const struct jail_file *f, int error, struct err *e)
 {
 	_cleanup_(free_ptr) char *bad = NULL, *last = NULL, *quoted = NULL;
 	struct stat st;
 
-	path_first_bad(j, f, &bad, &last, &st);
+	path_first_bad(f, &bad, &last, &st);
 	switch (error) {
 	case ENOENT:
 		return path_blame_missing(f, bad, last, e);

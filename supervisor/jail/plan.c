@@ -64,10 +64,10 @@ static int plan_parse_file(struct jail_file *f, json_t *o, struct err *e)
 	int k, fmt, named;
 
 	*f = (struct jail_file){
-		.id = "", .created = "", .seen = "", .fd = -1, .data = -1, .tree = -1
+		.id = "", .created = "", .seen = "", .fd = -1, .dir = -1, .data = -1, .tree = -1
 	};
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:s, s:s, s?s, s:s, s?b, s?b, s?s, s?b, s?b, s?b, s?I, s?s, s?s, s?s, s?o !}",
+		    "{s:s, s:s, s?s, s:s, s?s, s?b, s?s, s?b, s?b, s?b, s?I, s?s, s?s, s?s, s?o !}",
 		    "kind", &kind, "what", &f->what, "id", &f->id, "path", &f->path, "beneath",
 		    &f->beneath, "write", &f->write, "format", &format, "format_written",
 		    &f->format_written, "direct", &f->direct, "has_base", &f->has_base, "create",
@@ -85,6 +85,8 @@ static int plan_parse_file(struct jail_file *f, json_t *o, struct err *e)
 	f->format = (enum jail_format)fmt;
 	f->by_name = (enum jail_format)named;
 	f->shown_path = path_shown(f->path);
+	if (f->beneath && plan_parse_path(f->beneath, f->what, e) < 0)
+		return e->number;
 	return plan_parse_path(f->path, f->what, e);
 }
 
@@ -253,12 +255,12 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	j->plan = o;
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:i, s:s, s?s, s:I, s?o, s?o, s:s, s?s, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o, s?o, s?b, s?b, s?i !}",
+		    "{s:i, s:s, s?s, s:I, s?o, s?o, s:s, s?b, s?i, s?b, s?b, s?b, s?s, s?o, s?o, s?o, s?o, s?o, s?b, s?b, s?i !}",
 		    "version", &version, "name", &j->name, "role", &role, "uid", &uid, "argv",
-		    &argv, "fds", &fds, "root", &j->root, "image_dir", &j->image_dir, "kvm", &kvm,
-		    "oom_score_adj", &j->oom_score_adj, "check", &j->check, "running", &j->running,
-		    "io_uring", &j->io_uring, "modules", &j->modules, "dev", &dev, "paths", &paths,
-		    "files", &files, "group", &group, "identity", &identity, "space", &j->space,
+		    &argv, "fds", &fds, "root", &j->root, "kvm", &kvm, "oom_score_adj",
+		    &j->oom_score_adj, "check", &j->check, "running", &j->running, "io_uring",
+		    &j->io_uring, "modules", &j->modules, "dev", &dev, "paths", &paths, "files",
+		    &files, "group", &group, "identity", &identity, "space", &j->space,
 		    "may_create", &j->may_create, "qemu", &j->qemu) < 0)
 		return err_set(e, ERR_USAGE, "plan: %s", je.text);
 	if (version != PLAN_VERSION)
@@ -275,8 +277,6 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 		r = plan_parse_fds(j, fds, e);
 	if (r == 0)
 		r = plan_parse_path(j->root, "root", e);
-	if (r == 0 && j->image_dir)
-		r = plan_parse_path(j->image_dir, "image directory", e);
 	if (r == 0 && j->modules)
 		r = plan_parse_path(j->modules, "modules", e);
 	if (r == 0)

@@ -42,7 +42,6 @@
  *         background process and exits),
  *   root: directory where the private root is mounted (must exist and belong to root; the mount
  *         is not visible on the host),
- *   image_dir: for paths with beneath,
  *   kvm: bool (device node needed), oom_score_adj: int,
  *   check: bool, space: bool, running: bool (the VM's own QEMU or others may hold its files),
  *   qemu: pid (with running: its own QEMU, which may still have earlier files open),
@@ -67,7 +66,8 @@
  *   paths: [{path, write: bool, optional: bool}] (directories, files and sockets of the daemon or
  *          the system, bind-mounted unchanged),
  *   files: [{kind: disk|base|cdrom|kernel|firmware|nvram, what, id, path,
- *            beneath: bool, write: bool, has_base: bool,
+ *            beneath: directory that it must be in (the image directory), or none,
+ *            write: bool, has_base: bool,
  *            format: raw|qcow2|"",
  *            format_written: bool (set by the operator: use raw even if the content is qcow2),
  *            direct: bool (QEMU opens it with O_DIRECT),

@@ -34,9 +34,9 @@ static uint64_t space_may_grow(const struct jail_file *f)
 	return size > has ? size - has : 0;
 }
 
-bool space_growth(const struct jail *j, const struct jail_file *f, struct growth *g)
+bool space_growth(const struct jail_file *f, struct growth *g)
 {
-	int fd = f->fd >= 0 ? f->fd : j->image_dir_fd;
+	int fd = f->fd >= 0 ? f->fd : f->dir;
 	struct statvfs v;
 	struct stat st;
 
@@ -46,13 +46,12 @@ bool space_growth(const struct jail *j, const struct jail_file *f, struct growth
 	return true;
 }
 
-static void jail_space_add(
-	struct space_sum *sum, size_t *n, const struct jail *j, const struct jail_file *f)
+static void jail_space_add(struct space_sum *sum, size_t *n, const struct jail_file *f)
 {
 	struct growth g;
 	size_t i = 0;
 
-	if (!space_growth(j, f, &g) || !g.bytes)
+	if (!space_growth(f, &g) || !g.bytes)
 		return;
 	while (i < *n && sum[i].g.dev != g.dev)
 		i++;
@@ -70,7 +69,7 @@ void space_check(const struct jail *j, jail_warn *warn)
 	size_t n = 0;
 
 	for (size_t i = 0; i < j->n_files; i++)
-		jail_space_add(sum, &n, j, &j->file[i]);
+		jail_space_add(sum, &n, &j->file[i]);
 	for (size_t i = 0; i < n; i++) {
 		const struct jail_file *f = sum[i].first;
 		struct err e = ERR_INIT;

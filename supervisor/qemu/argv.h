@@ -89,10 +89,11 @@ enum argv_file_kind {
 };
 struct argv_file {
 	enum argv_file_kind kind;
-	const char *what;  /* "disk 'root'" for messages */
-	const char *id;	   /* disk id, or NULL */
-	const char *path;  /* absolute */
-	bool in_image_dir; /* given as a relative path: must stay below it, no symlinks */
+	const char *what; /* "disk 'root'" for messages */
+	const char *id;	  /* disk id, or NULL */
+	const char *path; /* absolute */
+	/* of a relative path: the directory that it must stay below, without symlinks; or NULL */
+	const char *beneath;
 	bool write;
 	enum conf_format format; /* raw or qcow2; AUTO if it does not matter */
 	bool direct;		 /* QEMU opens it with O_DIRECT */

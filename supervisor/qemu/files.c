@@ -17,7 +17,7 @@ static void files_add(struct list *l, struct argv_file f, const char *written)
 	char path[PATH_MAX];
 
 	f.path = arena_strdup(l->a, device_path(written, l->ctx->image_dir, path));
-	f.in_image_dir = written[0] != '/';
+	f.beneath = written[0] == '/' ? NULL : l->ctx->image_dir;
 	if (l->n < l->max)
 		l->file[l->n++] = f;
 }

@@ -250,7 +250,7 @@ static json_t *trial_files(const json_t *plan, const struct trial_host *host)
 struct confined *trial_run(const struct daemon *d, const struct argv *argv, const json_t *of,
 	const struct trial_host *host, confined_fn *done, void *data, struct err *e)
 {
-	static const char *const same[] = { "kvm", "image_dir", "io_uring" };
+	static const char *const same[] = { "kvm", "io_uring" };
 	const struct child_options options = {
 		.input = trial_input,
 		.timeout = trial_seconds,

@@ -79,20 +79,18 @@ static json_t *plan_files(
 	struct argv_file *file = arena_alloc(a, FILES_MAX * sizeof *file);
 	size_t n = argv_files(c, &vm->identity, ctx, a, file, FILES_MAX);
 	json_t *files = json_array();
-	size_t below = strlen(ctx->image_dir) + 1;
 	char date[16], seen[16];
 
 	for (size_t i = 0; i < n; i++) {
 		const struct argv_file *f = &file[i];
 		bool own = f->kind == ARGV_FILE_DISK;
-		const char *written = f->in_image_dir ? f->path + below : f->path;
+		const char *written = f->beneath ? f->path + strlen(f->beneath) + 1 : f->path;
 
 		json_array_append_new(files,
 			json_pack(
-				"{s:s, s:s, s:s, s:s, s:b, s:b, s:s, s:b, s:I, s:s, s:s, s:b, s:b}",
+				"{s:s, s:s, s:s, s:s, s:s*, s:b, s:s, s:b, s:I, s:s, s:s, s:b, s:b}",
 				"kind", kinds[f->kind], "what", f->what, "id", f->id ? f->id : "",
-				"path", f->path, "beneath", f->in_image_dir, "write", f->write,
-				"format",
+				"path", f->path, "beneath", f->beneath, "write", f->write, "format",
 				f->format == CONF_FORMAT_AUTO ? "" : conf_format_name(f->format),
 				"has_base", f->has_base, "create", (json_int_t)f->create, "created",
 				own ? identity_disk_day(&vm->identity, f->id, date) : "", "seen",
@@ -169,14 +167,14 @@ static json_t *plan_json(struct vm *vm, const struct probe *p, const struct argv
 	for (size_t i = 0; i < fds->n; i++)
 		json_array_append_new(numbers, json_integer(fds->number[i]));
 	return json_pack(
-		"{s:i, s:s, s:i, s:o, s:o, s:o, s:s, s:b, s:i, s:b, s:b, s:o, s:s*, s:o, s:o, s:o, s:o}",
+		"{s:i, s:s, s:i, s:o, s:o, s:o, s:b, s:i, s:b, s:b, s:o, s:s*, s:o, s:o, s:o, s:o}",
 		"version", PLAN_VERSION, "name", vm->name, "uid", (int)vm->identity.uid, "argv",
 		plan_words_to_json(argv), "fds", numbers, "root",
-		json_sprintf("%s/vms/%s/root", vm->daemon->dirs.run, vm->name), "image_dir",
-		vm->daemon->image_dir, "kvm", vm->proc.accel == CONF_ACCEL_KVM, "oom_score_adj",
-		OOM_SCORE_ADJ, "io_uring", argv_wants_io_uring(&vm->proc.conf), "may_create",
-		!vm->st.by_policy, "files", plan_files(vm, &vm->proc.conf, ctx, a), "modules",
-		modules, "dev", plan_nodes(&vm->proc.conf), "paths", inside_paths(vm), "identity",
+		json_sprintf("%s/vms/%s/root", vm->daemon->dirs.run, vm->name), "kvm",
+		vm->proc.accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ, "io_uring",
+		argv_wants_io_uring(&vm->proc.conf), "may_create", !vm->st.by_policy, "files",
+		plan_files(vm, &vm->proc.conf, ctx, a), "modules", modules, "dev",
+		plan_nodes(&vm->proc.conf), "paths", inside_paths(vm), "identity",
 		plan_identity(vm, &vm->proc.conf), "group",
 		cgroups_plan(vm->daemon->cgroups, vm->name, &vm->proc.conf));
 }

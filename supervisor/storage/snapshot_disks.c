@@ -43,7 +43,7 @@ void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c,
 			continue;
 		added = snapshot_disks_add(s, d->id, device_node_name(d, node),
 			device_path(d->path, image_dir, path), disks_is_qcow2(d, id));
-		added->beneath = d->path[0] != '/';
+		added->beneath = d->path[0] == '/' ? NULL : xstrdup(image_dir);
 		added->has_base = d->base.n > 0;
 		identity_disk_day(id, d->id, added->created);
 	}
@@ -54,6 +54,7 @@ void snapshot_disks_release(struct snapshot_disks *s)
 	for (size_t i = 0; i < s->n; i++) {
 		free(s->disk[i].id);
 		free(s->disk[i].path);
+		free(s->disk[i].beneath);
 		json_decref(s->disk[i].snapshots);
 		json_decref(s->disk[i].bitmaps);
 	}

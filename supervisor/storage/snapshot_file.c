@@ -83,10 +83,9 @@ static json_t *file_plan_of(
 
 	if (!plan)
 		return NULL;
-	json_object_set_new(plan, "image_dir", json_string(op->daemon->image_dir));
 	json_object_set_new(plan, "running", json_boolean(!write));
 	json_object_set_new(plan, "files",
-		json_pack("[{s:s, s:s, s:s, s:s, s:b, s:b, s:b, s:s, s:s}]", "kind",
+		json_pack("[{s:s, s:s, s:s, s:s, s:s*, s:b, s:b, s:s, s:s}]", "kind",
 			d->nvram ? "nvram" : "disk", "what", what, "id", d->id, "path", d->path,
 			"beneath", d->beneath, "write", write, "has_base", d->has_base, "format",
 			"qcow2", "created", d->created));

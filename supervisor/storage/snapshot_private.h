@@ -23,9 +23,9 @@
 
 struct snapshot_disk { /* a disk that the guest can write to */
 	char *id, *path;
+	char *beneath;		    /* of a relative path: the directory that it is in; or NULL */
 	char node[DEVICE_NODE_MAX]; /* node name in QEMU */
 	bool qcow2, nvram;
-	bool beneath; /* the path is relative to the image directory */
 	bool has_base;
 	char created[16];      /* date; "" if not created by vmkeep */
 	json_t *snapshots;     /* QEMU's SnapshotInfo, from QMP or qemu-img; NULL: not read yet */

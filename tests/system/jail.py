@@ -139,11 +139,14 @@ class Box:
 
     def disk(self, path, what="disk 'root'", kind="disk", **more):
         return {"kind": kind, "what": what, "id": "root", "path": str(path), "format": "raw",
-                "beneath": str(path).startswith(f"{self.images}/"), "write": kind == "disk", **more}
+                "write": kind == "disk", **(self.beneath(path) | more)}
+
+    def beneath(self, path):
+        return {"beneath": str(self.images)} if str(path).startswith(f"{self.images}/") else {}
 
     def plan(self, argv, files=(), **more):
         return {"version": 1, "name": "vm", "uid": UID, "argv": argv, "root": str(self.root),
-                "image_dir": str(self.images), "files": list(files), "may_create": True, **more}
+                "files": list(files), "may_create": True, **more}
 
     def identity(self, *disks, changed=False):
         """The identity in a plan, with these disk ids; it is saved in a separate directory."""

@@ -84,7 +84,7 @@ def test_links_on_the_way(box):
     assert e["class"] == "InvalidConfig" and not (box.tmp / "out" / "new.img").exists()
     e = box.refuse(box.disk(f"{box.images}/../out/disk.img"))
     assert e["step"] == "plan" and "plain absolute path" in e["desc"]
-    e = box.refuse(box.disk(box.tmp / "out" / "disk.img", beneath=True))
+    e = box.refuse(box.disk(box.tmp / "out" / "disk.img", beneath=str(box.images)))
     assert e["class"] == "InvalidConfig" and "not in the image directory" in e["desc"]
 
 
@@ -299,12 +299,12 @@ def test_create_for_a_person_only(box):
 
 
 def test_image_directory_gone(box):
-    disk = {"kind": "disk", "what": "disk 'root'", "path": str(box.tmp / "gone" / "a.img"), "beneath": True}
-    gone = {"image_dir": str(box.tmp / "gone")}
-    e = box.refuse(disk | {"created": "2026-11-23", "create": 1 << 20}, **gone)
+    disk = {"kind": "disk", "what": "disk 'root'", "path": str(box.tmp / "gone" / "a.img"),
+            "beneath": str(box.tmp / "gone")}
+    e = box.refuse(disk | {"created": "2026-11-23", "create": 1 << 20})
     assert e["class"] == "NotFound"
     assert e["desc"] == f"disk 'root' created on 2026-11-23 is missing: is {box.tmp}/gone mounted?"
-    e = box.refuse(disk | {"create": 1 << 20}, **gone)
+    e = box.refuse(disk | {"create": 1 << 20})
     assert e["class"] == "NotFound" and f"image directory {box.tmp}/gone" in e["desc"]
     assert not (box.tmp / "gone").exists()
 

@@ -16,13 +16,13 @@
 	"\"argv\": [\"/usr/bin/q\"]"
 
 static const char whole[] = HEAD
-	", \"fds\": [2, 40], \"image_dir\": \"/img\", \"role\": \"tool\", \"kvm\": true,"
+	", \"fds\": [2, 40], \"role\": \"tool\", \"kvm\": true,"
 	"\"modules\": \"/var/run/qemu/1\", \"oom_score_adj\": 500, \"check\": true, \"running\": true, \"io_uring\": true, \"dev\": [\"/dev/hwrng\"],"
 	"\"paths\": [{\"path\": \"/run/d\"}, {\"path\": \"/run/d/w\", \"write\": true, \"optional\": true}], \"files\": ["
 	"{\"kind\": \"nvram\", \"what\": \"nvram\", \"path\": \"/a, b\", \"write\": true,"
 	"\"format\": \"qcow2\"},"
 	"{\"kind\": \"disk\", \"what\": \"disk 'r'\", \"id\": \"r\", \"path\": \"/img/r\","
-	"\"beneath\": true, \"create\": 1099511627776, \"created\": \"2026-11-23\","
+	"\"beneath\": \"/img\", \"create\": 1099511627776, \"created\": \"2026-11-23\","
 	"\"has_base\": true, \"format_written\": true, \"direct\": true}],"
 	"\"identity\": {\"dir\": \"/var/web1\", \"changed\": true, \"document\": {\"version\": 1}}}";
 
@@ -61,8 +61,8 @@ static void test_whole(void **state)
 	assert_true(j.file[0].write && !j.file[0].beneath && !j.file[0].has_base);
 	assert_string_equal(j.file[0].created, "");
 	assert_true(j.file[1].direct && !j.file[0].direct);
-	assert_true(j.file[1].beneath && j.file[1].has_base && j.file[1].format_written &&
-		    !j.file[1].write);
+	assert_string_equal(j.file[1].beneath, "/img");
+	assert_true(j.file[1].has_base && j.file[1].format_written && !j.file[1].write);
 	assert_true(j.file[1].create == 1099511627776ULL);
 	assert_int_equal(j.file[1].fd, -1);
 	assert_string_equal(j.identity.dir, "/var/web1");
@@ -89,7 +89,8 @@ static const struct {
 	{ HEAD ", \"fds\": [2, 3], \"paths\": [{\"path\": \"x\"}]}", "plain absolute path" },
 	{ HEAD ", \"fds\": [2, 3], \"paths\": [{\"path\": \"/x\", \"read\": 1}]}", "read" },
 	{ HEAD ", \"fds\": [2, 3], \"dev\": [\"/dev/../etc\"]}", "device node" },
-	{ HEAD ", \"fds\": [2, 3], \"image_dir\": \"/img/\"}", "image directory" },
+	{ HEAD ", \"fds\": [2, 3], \"files\": [{\"kind\": \"disk\", \"what\": \"w\", \"path\": \"/img/x\", "
+	  "\"beneath\": \"/img/\"}]}", "'/img/' is not a plain absolute path" },
 	{ HEAD ", \"fds\": [2, 3], "
 	  "\"files\": [{\"kind\": \"disk\", \"what\": \"w\", \"path\": \"x\"}]}", "plain absolute path" },
 	{ HEAD ", \"fds\": [2, 3], \"files\": [{\"kind\": \"disk\", \"what\": \"w\"}]}", "path" },

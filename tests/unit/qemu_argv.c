@@ -351,17 +351,17 @@ static void test_files(void **state)
 		"[Disk seed]\nPath=/dev/x\nReadOnly=yes\nCache=unsafe\n[CDROM cd]\nPath=a.iso\n[CDROM no]\n";
 	/* clang-format off */
 	static const struct argv_file want[] = {
-		{ ARGV_FILE_DISK, "disk 'root'", "root", "/i/r.qcow2", true, true, CONF_FORMAT_QCOW2, true, true, 1 << 30, 0, NULL },
-		{ ARGV_FILE_BASE, "base of disk 'root'", "root", "/b/1.qcow2", false, false, CONF_FORMAT_AUTO, true, true, 0,
+		{ ARGV_FILE_DISK, "disk 'root'", "root", "/i/r.qcow2", "/i", true, CONF_FORMAT_QCOW2, true, true, 1 << 30, 0, NULL },
+		{ ARGV_FILE_BASE, "base of disk 'root'", "root", "/b/1.qcow2", NULL, false, CONF_FORMAT_AUTO, true, true, 0,
 		  CONF_FORMAT_QCOW2, NULL },
-		{ ARGV_FILE_BASE, "base of disk 'root'", "root", "/i/2.raw", true, false, CONF_FORMAT_AUTO, true, false, 0,
+		{ ARGV_FILE_BASE, "base of disk 'root'", "root", "/i/2.raw", "/i", false, CONF_FORMAT_AUTO, true, false, 0,
 		  CONF_FORMAT_RAW, NULL },
-		{ ARGV_FILE_DISK, "disk 'seed'", "seed", "/dev/x", false, false, CONF_FORMAT_RAW, false, false, 0, 0, NULL },
-		{ ARGV_FILE_CDROM, "cdrom 'cd'", "cd", "/i/a.iso", true, false, CONF_FORMAT_RAW, true, false, 0, 0, NULL },
-		{ ARGV_FILE_KERNEL, "kernel", NULL, "/k", false, false, CONF_FORMAT_AUTO, false, false, 0, 0, NULL },
-		{ ARGV_FILE_KERNEL, "initrd", NULL, "/i/sub/i", true, false, CONF_FORMAT_AUTO, false, false, 0, 0, NULL },
-		{ ARGV_FILE_FIRMWARE, "UEFI firmware", NULL, "/c.fd", false, false, CONF_FORMAT_RAW, false, false, 0, 0, NULL },
-		{ ARGV_FILE_NVRAM, "UEFI variables", NULL, "/n.qcow2", false, true, CONF_FORMAT_QCOW2, false, false, 0, 0, NULL },
+		{ ARGV_FILE_DISK, "disk 'seed'", "seed", "/dev/x", NULL, false, CONF_FORMAT_RAW, false, false, 0, 0, NULL },
+		{ ARGV_FILE_CDROM, "cdrom 'cd'", "cd", "/i/a.iso", "/i", false, CONF_FORMAT_RAW, true, false, 0, 0, NULL },
+		{ ARGV_FILE_KERNEL, "kernel", NULL, "/k", NULL, false, CONF_FORMAT_AUTO, false, false, 0, 0, NULL },
+		{ ARGV_FILE_KERNEL, "initrd", NULL, "/i/sub/i", "/i", false, CONF_FORMAT_AUTO, false, false, 0, 0, NULL },
+		{ ARGV_FILE_FIRMWARE, "UEFI firmware", NULL, "/c.fd", NULL, false, CONF_FORMAT_RAW, false, false, 0, 0, NULL },
+		{ ARGV_FILE_NVRAM, "UEFI variables", NULL, "/n.qcow2", NULL, true, CONF_FORMAT_QCOW2, false, false, 0, 0, NULL },
 	};
 	/* clang-format on */
 	static char code[] = "/c.fd", vars[] = "/v.fd";
@@ -385,7 +385,7 @@ static void test_files(void **state)
 		assert_string_equal(got[i].what, want[i].what);
 		assert_true(streq(got[i].id, want[i].id));
 		assert_string_equal(got[i].path, want[i].path);
-		assert_int_equal(got[i].in_image_dir, want[i].in_image_dir);
+		assert_true(streq(got[i].beneath, want[i].beneath));
 		assert_int_equal(got[i].write, want[i].write);
 		assert_int_equal(got[i].format, want[i].format);
 		assert_int_equal(got[i].by_name, want[i].by_name);
