@@ -6,6 +6,7 @@
 
 struct check {
 	const struct conf_vm *c;
+	const struct conf_daemon *daemon; /* or NULL */
 	const struct conf_marks *marks;
 	struct conf_problems *problems;
 	bool whole; /* an unset value is missing, not misspelt */
@@ -232,17 +233,41 @@ static void check_file(const struct check *k, const struct conf_disk *d)
 	if (d->path && format == CONF_FORMAT_AUTO)
 		check_unknown_format(k, d);
 	if (d->size && d->path && *d->path == '/')
-		DISK_PROBLEM(k, d, "Size",
-			"images are created in the image directory only: give a relative Path=");
+		DISK_PROBLEM(
+			k, d, "Size", "images are created in a store only: give a relative Path=");
 	if (d->base.n && format == CONF_FORMAT_RAW)
 		DISK_PROBLEM(k, d, "Base", "a raw image has none");
 	if (!d->path || d->read_only)
 		return;
 	for (const struct conf_disk *o = k->c->disk; o < d; o++)
-		if (streq(o->path, d->path)) {
+		if (streq(o->path, d->path) && streq(o->store, d->store)) {
 			DISK_PROBLEM(k, d, "Path", "disk '%s' has the same", o->id);
 			return;
 		}
+}
+
+static void check_store(const struct check *k, const struct conf_disk *d)
+{
+	const struct conf_store *s = k->daemon ? conf_daemon_store(k->daemon, d->store) : NULL;
+	const char *nearest;
+
+	if (streq(d->store, CONF_STORE_DEFAULT))
+		return;
+	if (d->path && *d->path == '/') {
+		DISK_PROBLEM(k, d, "Store", "an absolute Path= is in no store; write only one");
+	} else if (k->daemon && !s) {
+		nearest = conf_daemon_store_nearest(k->daemon, d->store);
+		DISK_PROBLEM(k, d, "Store",
+			nearest ? "vmkeep.conf has no store '%s', did you mean '%s'?"
+				: "vmkeep.conf has no store '%s'",
+			d->store, nearest);
+	} else if (s && s->read_only && d->size) {
+		DISK_PROBLEM(k, d, "Size", "store '%s' is read-only: no image is created in it",
+			d->store);
+	} else if (s && s->read_only && !d->read_only) {
+		DISK_PROBLEM(
+			k, d, "Store", "store '%s' is read-only: write ReadOnly=yes", d->store);
+	}
 }
 
 static void check_disk(const struct check *k, const struct conf_disk *d)
@@ -254,6 +279,7 @@ static void check_disk(const struct check *k, const struct conf_disk *d)
 	if (d->detect_zeroes == CONF_ZEROES_UNMAP && d->discard == CONF_DISCARD_IGNORE)
 		DISK_PROBLEM(k, d, "DetectZeroes", "unmap needs Discard=unmap");
 	check_bus(k, d);
+	check_store(k, d);
 	check_file(k, d);
 }
 
@@ -323,10 +349,10 @@ void conf_check_name(const char *name, const struct conf_place *place, struct co
 			"with a letter or digit");
 }
 
-void conf_vm_check(
-	const struct conf_vm *c, const struct conf_marks *m, bool whole, struct conf_problems *p)
+void conf_vm_check(const struct conf_vm *c, const struct conf_daemon *d, const struct conf_marks *m,
+	bool whole, struct conf_problems *p)
 {
-	const struct check k = { c, m, p, whole };
+	const struct check k = { c, d, m, p, whole };
 	size_t before = p->count;
 
 	check_topology(&k);

@@ -35,9 +35,12 @@ void conf_marks_note(const struct conf_marks *m, struct conf_vm *c);
 void conf_marks_release(struct conf_marks *m);
 
 void conf_check_name(const char *name, const struct conf_place *place, struct conf_problems *p);
-/* whole: no problems so far, so an unset value is really missing and not just misspelt. */
-void conf_vm_check(
-	const struct conf_vm *c, const struct conf_marks *m, bool whole, struct conf_problems *p);
+/* whole: no problems so far, so an unset value is really missing and not just misspelt. d: has the
+ * stores; NULL: unknown. */
+void conf_vm_check(const struct conf_vm *c, const struct conf_daemon *d, const struct conf_marks *m,
+	bool whole, struct conf_problems *p);
+void conf_daemon_check(const struct conf_daemon *c, const struct conf_marks *m, bool whole,
+	struct conf_problems *p);
 void conf_network_check(
 	const struct conf_network *c, const struct conf_marks *m, struct conf_problems *p);
 

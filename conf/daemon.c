@@ -5,10 +5,12 @@ void conf_daemon_parse(struct conf_daemon *out, const struct conf_source *src, s
 	struct conf_problems *problems)
 {
 	const struct conf_specifiers spec = { 0 };
+	size_t before = problems->count;
 	struct conf_parse p;
 
 	conf_parse_init(&p, &conf_daemon_schema, out, &spec, problems);
 	conf_parse_run(&p, src, n);
+	conf_daemon_check(out, &p.marks, problems->count == before, problems);
 	out->shutdown_place = conf_marks_place(&p.marks, "Shutdown", "TimeoutSec");
 	conf_parse_release(&p);
 }

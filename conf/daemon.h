@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf/daemon.h - vmkeep.conf: [Daemon], [Shutdown], and [Defaults] for all VMs
+ * conf/daemon.h - vmkeep.conf: [Daemon], [Shutdown], stores, and [Defaults] for all VMs
  */
 #ifndef CONF_DAEMON_H
 #define CONF_DAEMON_H
@@ -17,6 +17,19 @@ struct conf_default { /* [Defaults] Section.Key=value; applies to every section 
 	const char *section, *key, *value;
 };
 
+enum conf_store_type { CONF_STORE_DIR, CONF_STORE_TYPES };
+
+struct conf_store { /* [Store ID] */
+	const char *id;
+	struct conf_place place;
+	enum conf_store_type type;
+	const char *path; /* absolute; NULL: missing, which is a problem */
+	bool require_mount, read_only;
+};
+
+/* The name of the image directory among the stores. */
+#define CONF_STORE_DEFAULT "default"
+
 struct conf_daemon {
 	struct arena arena;
 	/* [Daemon] */
@@ -28,6 +41,9 @@ struct conf_daemon {
 	uint64_t shutdown_ms;		  /* for all guests together */
 	struct conf_place shutdown_place; /* where it was set; no file: default */
 
+	struct conf_store *store;
+	size_t stores;
+
 	struct conf_default *defaults;
 	size_t n_defaults;
 	struct conf_list ignored;
@@ -36,5 +52,10 @@ struct conf_daemon {
 #define CONF_DAEMON_INIT { .arena = ARENA_INIT }
 
 void conf_daemon_release(struct conf_daemon *c);
+
+/* NULL: there is none; CONF_STORE_DEFAULT is not among them. */
+const struct conf_store *conf_daemon_store(const struct conf_daemon *c, const char *name);
+/* The nearest name, or NULL. */
+const char *conf_daemon_store_nearest(const struct conf_daemon *c, const char *name);
 
 #endif

@@ -168,6 +168,12 @@ int conf_vm_copy(struct conf_vm *to, const struct conf_vm *from, struct err *e)
 
 	conf_vm_dump(from, false, &text);
 	r = conf_vm_read(to, from->name, text.data ? text.data : "", text.len, e);
+	for (size_t i = 0; r == 0 && i < to->disks; i++) {
+		const char *dir = from->disk[i].dir;
+
+		to->disk[i].dir = dir ? arena_strdup(&to->arena, dir) : NULL;
+		to->disk[i].dir_mounted = from->disk[i].dir_mounted;
+	}
 	buf_release(&text);
 	return r;
 }

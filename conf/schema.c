@@ -12,6 +12,7 @@
 ELEMENT_OK(conf_disk);
 ELEMENT_OK(conf_nic);
 ELEMENT_OK(conf_serial);
+ELEMENT_OK(conf_store);
 _Static_assert(offsetof(struct conf_vm, arena) == 0 && offsetof(struct conf_network, arena) == 0 &&
 		       offsetof(struct conf_daemon, arena) == 0,
 	"a root struct does not begin with its arena");

@@ -3,6 +3,8 @@
 #include "conf/word.h"
 
 static const char *const level_names[] = { "error", "warning", "info", "debug" };
+static const char *const store_types[] = { [CONF_STORE_DIR] = "dir" };
+_Static_assert(ARRAY_SIZE(store_types) == CONF_STORE_TYPES, "a type of store has no name");
 
 /* clang-format off */
 static const struct conf_key daemon_keys[] = {
@@ -35,10 +37,27 @@ static const struct conf_key shutdown_keys[] = {
 		  "TimeoutStopSec= with it." },
 };
 
+static const struct conf_key store_keys[] = {
+	{ .name = "Type",              ENUM(conf_store_type, conf_store, type, store_types), .preset = "dir",
+	  .help = "A directory of the host." },
+	{ .name = "Path",              STRING(PATH, conf_store, path),
+	  .check = conf_word_absolute, .what = "an absolute path",
+	  .help = "The directory." },
+	{ .name = "RequireMount",      BOOL(conf_store, require_mount), .preset = "no",
+	  .help = "Whether something must be mounted on the directory; otherwise a start fails, and "
+		  "nothing is created." },
+	{ .name = "ReadOnly",          BOOL(conf_store, read_only), .preset = "no",
+	  .help = "Whether only CDs and disks with ReadOnly=yes may be in it." },
+};
+
 static const struct conf_section sections[] = {
 	{ .name = "Daemon",   KEYS(daemon_keys), .help = "The daemon itself." },
 	{ .name = "Shutdown", KEYS(shutdown_keys), .help = "All guests together, when the host "
 		  "shuts down." },
+	{ .name = "Store",    KEYS(store_keys),
+	  .help = "A place for images beside the image directory, which is the store default. Disks "
+		  "and CDs name it in Store=.",
+	  ELEMENTS(conf_store, conf_daemon, store, stores, 64) },
 	{ .name = "Defaults", .defaults = true,
 	  .help = "Defaults for VM files, written as Section.Key=value, such as "
 		  "Disk.Cache=writeback. They apply to every such section of every VM that "

@@ -162,16 +162,19 @@ static const struct conf_key boot_keys[] = {
 
 static const struct conf_key disk_keys[] = {
 	{ .name = "Path",         STRING(PATH, conf_disk, path),
-	  .help = "Image file or block device. Relative paths are in the image directory; only "
-		  "root may name a path outside of it. Default: NAME-ID.qcow2 if Size= is "
-		  "given." },
+	  .help = "Image file or block device. Relative paths are in the store; only root may name "
+		  "a path outside of it. Default: NAME-ID.qcow2 if Size= is given." },
+	{ .name = "Store",        STRING(ID, conf_disk, store), .preset = CONF_STORE_DEFAULT,
+	  .what = "the name of a store",
+	  .help = "The directory of relative paths, of the image and of its bases: a store of "
+		  "vmkeep.conf, or default, the image directory." },
 	{ .name = "Base",         LIST(PATH, conf_disk, base),
 	  .help = "All images that a qcow2 image is based on, from the top down. The names in the "
 		  "headers of images are compared with these, but not followed." },
 	{ .name = "Size",         SIZE(conf_disk, size), .min = 512, .max = 64 * TIB, .step = 512,
 	  .apply = CONF_APPLY_ONCE,
-	  .help = "Creates the image at the first vmkeep start if it does not exist, in the image "
-		  "directory only; with Base=, on that base." },
+	  .help = "Creates the image at the first vmkeep start if it does not exist, in a store "
+		  "only; with Base=, on that base." },
 	{ .name = "Format",       ENUM(conf_format, conf_disk, format, format_names),
 	  .preset = "auto",
 	  .help = "auto follows the name: .qcow2 is qcow2; .raw, .img, .iso and /dev/... are "
@@ -209,6 +212,9 @@ static const struct conf_key disk_keys[] = {
 static const struct conf_key cdrom_keys[] = {
 	{ .name = "Path",    STRING(PATH, conf_disk, path), .apply = CONF_APPLY_START,
 	  .help = "Image or the host's drive, as for disks. Default: an empty drive." },
+	{ .name = "Store",   STRING(ID, conf_disk, store), .preset = CONF_STORE_DEFAULT,
+	  .apply = CONF_APPLY_START, .what = "the name of a store",
+	  .help = "As for disks." },
 	{ .name = "Format",  ENUM(conf_format, conf_disk, format, format_names), .preset = "auto",
 	  .apply = CONF_APPLY_START,
 	  .help = "As for disks." },

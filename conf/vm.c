@@ -24,6 +24,9 @@ static void vm_complete(struct conf_parse *p, struct conf_vm *c)
 			d->path = arena_printf(&c->arena, "%s-%s.qcow2", c->name, d->id);
 			d->unnamed = true;
 		}
+		if (d->path && *d->path == '/' &&
+			!vm_is_written(p, d->cdrom ? "CDROM" : "Disk", d->id, "Store"))
+			d->store = CONF_STORE_DEFAULT;
 	}
 	if (!c->nics && c->networks == CONF_NETWORKS_DEFAULT)
 		conf_parse_add(p, conf_section_find(p->schema, "NIC"), "lan", &nobody);
@@ -53,8 +56,10 @@ void conf_vm_parse(struct conf_vm *out, const char *name, const struct conf_sour
 	out->place = conf_parse_run(&p, src, n);
 	conf_check_name(name, &out->place, problems);
 	vm_complete(&p, out);
+	if (ctx->defaults)
+		conf_vm_place(out, ctx->defaults);
 	conf_marks_note(&p.marks, out);
-	conf_vm_check(out, &p.marks, problems->count == before, problems);
+	conf_vm_check(out, ctx->defaults, &p.marks, problems->count == before, problems);
 	conf_parse_release(&p);
 }
 

@@ -100,8 +100,11 @@ struct conf_disk { /* [Disk ID] and [CDROM ID] */
 	const char *id;
 	struct conf_place place;
 	bool cdrom;
-	/* as configured, specifiers expanded; relative: to the image directory; NULL: empty CD */
+	/* as configured, specifiers expanded; relative: to the store; NULL: empty CD */
 	const char *path;
+	const char *store;     /* CONF_STORE_DEFAULT: the image directory */
+	const char *dir;       /* of that store, from vmkeep.conf; NULL: the image directory */
+	bool dir_mounted;      /* it must be a mount point */
 	struct conf_list base; /* the backing chain, in full, from the top */
 	bool unnamed;	       /* no Path= given: the path is NAME-ID.qcow2 */
 	uint64_t size;	       /* bytes, 0: do not create */

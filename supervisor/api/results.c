@@ -66,6 +66,7 @@ const struct api_field api_trouble_row[] = {
 static const struct api_field info_disk[] = {
 	{ "disk", API_ID },
 	{ "type", API_TEXT, "disk or cdrom" },
+	{ "store", API_TEXT, "that a relative path is in" },
 	{ "path", API_TEXT },
 	{ "read_only", API_TRUTH },
 	END

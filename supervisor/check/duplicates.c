@@ -67,7 +67,7 @@ static void duplicates_add_image(struct claims *all, const char *image, bool wea
 {
 	char path[PATH_MAX];
 
-	device_path(image, all->image_dir, path);
+	device_disk_path(d, image, all->image_dir, path);
 	duplicates_add(all, IMAGE, arena_strdup(&all->arena, path), weak, &d->place, what);
 }
 

@@ -110,7 +110,7 @@ static bool security_may_write(const struct vm *vm, const char *path)
 		const struct conf_disk *d = &vm->proc.conf.disk[i];
 
 		if (d->path && !d->read_only && !d->cdrom &&
-			streq(path, device_path(d->path, vm->daemon->image_dir, disk)))
+			streq(path, device_disk_path(d, d->path, vm->daemon->image_dir, disk)))
 			return true;
 	}
 	return streq(path, nvram);

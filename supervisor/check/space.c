@@ -21,8 +21,9 @@ struct space_image {
 	const char *vm, *id, *path, *what;
 	struct conf_place place;
 	enum conf_format format;
-	const char *beneath; /* the directory of relative paths; or NULL */
-	bool known;
+	const char *beneath; /* its store's directory, or NULL */
+	bool outside;	     /* of the image directory, also in another store */
+	bool mounted, known; /* mounted: its store must be */
 	uint64_t create;
 	uint64_t dev, grows, room; /* valid if known */
 };
@@ -57,7 +58,7 @@ static void space_add(struct check_space *s, const struct vm *vm, const struct c
 	struct space_image *i;
 	char path[PATH_MAX];
 
-	device_path(d->path, s->daemon->image_dir, path);
+	device_disk_path(d, d->path, s->daemon->image_dir, path);
 	GROW(s->image, s->n, s->room);
 	i = &s->image[s->n++];
 	*i = (struct space_image){ .vm = arena_strdup(&s->arena, vm->name),
@@ -66,7 +67,11 @@ static void space_add(struct check_space *s, const struct vm *vm, const struct c
 		.what = arena_printf(&s->arena, "disk '%s' of VM '%s'", d->id, vm->name),
 		.place = d->place,
 		.format = format == CONF_FORMAT_AUTO ? conf_disk_format(d) : format,
-		.beneath = d->path[0] == '/' ? NULL : s->daemon->image_dir,
+		.beneath = d->path[0] == '/' ? NULL
+					     : arena_strdup(&s->arena,
+						       device_disk_dir(d, s->daemon->image_dir)),
+		.mounted = d->dir_mounted && d->path[0] != '/',
+		.outside = d->dir || d->path[0] == '/',
 		.create = d->size };
 	i->place.file = d->place.file ? arena_strdup(&s->arena, d->place.file) : NULL;
 }
@@ -204,12 +209,22 @@ static void space_on_growth(void *data, const json_t *growth, const struct err *
 	i->room = space_number_of(growth, "room");
 }
 
-/* For a check of one VM, other VMs' images count only in the image directory: elsewhere they may be
- * on any file system. */
+/* Does the VM that is checked write to this store? Others may hang. */
+static bool space_shares_store(const struct check_space *s, const struct space_image *i)
+{
+	for (size_t k = 0; i->beneath && k < s->n; k++)
+		if (streq(s->image[k].vm, s->only) && streq(s->image[k].beneath, i->beneath))
+			return true;
+	return false;
+}
+
+/* For a check of one VM, other VMs' images count only in the image directory and in its stores:
+ * elsewhere they may be on any file system. */
 static bool space_wanted(const struct check_space *s, const struct space_image *i)
 {
-	return i->path && !i->beneath == s->outside &&
-	       (!s->only || i->beneath || streq(i->vm, s->only));
+	if (!i->path || i->outside != s->outside)
+		return false;
+	return !s->only || !i->outside || space_shares_store(s, i) || streq(i->vm, s->only);
 }
 
 static const struct space_image *space_take(struct check_space *s)
@@ -238,10 +253,10 @@ static json_t *space_files(struct check_space *s)
 		s->at[s->in_plan++] = (size_t)(i - s->image);
 		bytes += strlen(i->path) + strlen(i->what);
 		json_array_append_new(files,
-			json_pack("{s:s, s:s, s:s, s:s, s:s*, s:b, s:s, s:I}", "kind", "disk",
+			json_pack("{s:s, s:s, s:s, s:s, s:s*, s:b, s:b, s:s, s:I}", "kind", "disk",
 				"what", i->what, "id", i->id, "path", i->path, "beneath",
-				i->beneath, "write", 1, "format", conf_format_name(i->format),
-				"create", (json_int_t)i->create));
+				i->beneath, "mounted", i->mounted, "write", 1, "format",
+				conf_format_name(i->format), "create", (json_int_t)i->create));
 	}
 	return files;
 }

@@ -97,18 +97,20 @@ static int check_read_source(
 	return r;
 }
 
-/* The [Defaults] come from vmkeep.conf beside the file; its own problems are reported by its own
- * check. */
-static void check_read_defaults(const char *dir, struct conf_daemon *defaults)
+/* [Defaults] and stores come from vmkeep.conf beside the file; its own problems are reported by its
+ * own check. False: there is none. */
+static bool check_read_defaults(const char *dir, struct conf_daemon *defaults)
 {
 	_cleanup_(free_ptr) char *beside = xasprintf("%s/vmkeep.conf", dir);
 	_cleanup_(buf_release) struct buf text = BUF_MAX(CONF_TEXT_MAX);
 	struct conf_problems ignored = { 0 };
 	struct conf_source src;
+	bool there = check_read_source(beside, &text, &src, NULL) == 0;
 
-	if (check_read_source(beside, &text, &src, NULL) == 0)
+	if (there)
 		conf_daemon_parse(defaults, &src, 1, &ignored);
 	conf_problems_release(&ignored);
+	return there;
 }
 
 /* After the file of its VM; without that file it stands alone. */
@@ -118,13 +120,14 @@ static void check_parse_drop_in(
 	_cleanup_(buf_release) struct buf text = BUF_MAX(CONF_TEXT_MAX);
 	struct conf_daemon daemon = CONF_DAEMON_INIT;
 	struct conf_vm vm = CONF_VM_INIT;
-	const struct conf_context context = check_context(&daemon);
+	struct conf_context context = check_context(NULL);
 	struct file file = check_split(path);
 	struct conf_source src[2];
 	bool there = check_read_source(path, &text, &src[0], NULL) == 0;
 
 	src[1] = *drop_in;
-	check_read_defaults(file.dir, &daemon);
+	if (check_read_defaults(file.dir, &daemon))
+		context.defaults = &daemon;
 	conf_vm_parse(&vm, file.name, src + !there, 1 + there, &context, p);
 	conf_vm_release(&vm);
 	conf_daemon_release(&daemon);
@@ -137,7 +140,7 @@ static void check_parse(
 	struct conf_network network = CONF_NETWORK_INIT;
 	struct conf_daemon daemon = CONF_DAEMON_INIT;
 	struct conf_vm vm = CONF_VM_INIT;
-	const struct conf_context context = check_context(&daemon);
+	struct conf_context context = check_context(NULL);
 
 	if (f->drops_into) {
 		check_parse_drop_in(f->drops_into, src, p);
@@ -146,7 +149,8 @@ static void check_parse(
 	} else if (streq(f->base, "vmkeep.conf")) {
 		conf_daemon_parse(&daemon, src, 1, p);
 	} else {
-		check_read_defaults(f->dir, &daemon);
+		if (check_read_defaults(f->dir, &daemon))
+			context.defaults = &daemon;
 		conf_vm_parse(&vm, f->name, src, 1, &context, p);
 	}
 	conf_vm_release(&vm);

@@ -254,8 +254,8 @@ int image_create(struct jail *j, struct jail_file *f, struct err *e)
 		return 0;
 	if (!f->beneath || f->format == JAIL_ANY) {
 		err_set(e, ERR_NOT_FOUND, "%s: %s: No such file", f->what, f->shown_path);
-		return err_hint(e,
-			"Size= creates images in the image directory only; create this one with qemu-img");
+		return err_hint(
+			e, "Size= creates images in a store only; create this one with qemu-img");
 	}
 	dir = path_parent(f, &name);
 	if (dir < 0)

@@ -152,26 +152,45 @@ static int files_open_regular(const struct jail *j, struct jail_file *f, struct 
 	return files_check_lease(j, f, e);
 }
 
+/* Of the directory itself, not of what its name leads to later. */
+static int files_check_mounted(const struct jail_file *f, struct err *e)
+{
+	_cleanup_(free_ptr) char *quoted = NULL;
+	struct statx st;
+
+	if (!f->mounted)
+		return 0;
+	if (statx(f->dir, "", AT_EMPTY_PATH, STATX_TYPE, &st) < 0)
+		return err_errno(e, "%s: stat %s", f->what, f->beneath);
+	if (st.stx_attributes & STATX_ATTR_MOUNT_ROOT)
+		return 0;
+	err_set(e, ERR_NOT_FOUND, "%s: its store is missing: is %s mounted?", f->what, f->beneath);
+	quoted = text_shell_quote(f->beneath);
+	return err_hint(e, "mount %s: its store in vmkeep.conf has RequireMount=yes", quoted);
+}
+
 static int files_open_dir(const struct jail *j, struct jail_file *f, struct err *e)
 {
 	for (const struct jail_file *g = j->file; f->beneath && f->dir < 0 && g < f; g++)
 		if (streq(g->beneath, f->beneath))
 			f->dir = g->dir;
-	if (!f->beneath || f->dir >= 0)
+	if (!f->beneath)
 		return 0;
+	if (f->dir >= 0)
+		return files_check_mounted(f, e);
 	f->dir = open(f->beneath, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (f->dir < 0 && errno == ENOENT && path_was_there(f))
 		return path_blame(f, ENOENT, e);
 	if (f->dir < 0) {
 		_cleanup_(free_ptr) char *quoted = text_shell_quote(f->beneath);
 
-		err_errno(e, "%s: open image directory %s", f->what, f->beneath);
+		err_errno(e, "%s: open directory %s", f->what, f->beneath);
 		return e->number == -ENOENT
 			       ? err_hint(e, "mount what belongs there, or make it: mkdir -p %s",
 					 quoted)
 			       : e->number;
 	}
-	return 0;
+	return files_check_mounted(f, e);
 }
 
 int file_open(struct jail *j, struct jail_file *f, struct err *e)
@@ -183,9 +202,9 @@ int file_open(struct jail *j, struct jail_file *f, struct err *e)
 	if (r < 0)
 		return r;
 	if (!rest)
-		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is not in the image directory",
-			f->what, f->shown_path);
-	/* outside the image directory only root can configure a path, so LVM and by-id links are
+		return err_set(e, ERR_INVALID_CONFIG, "%s: %s is not in %s", f->what, f->shown_path,
+			f->beneath);
+	/* outside of the stores only root can configure a path, so LVM and by-id links are
 	 * followed */
 	f->fd = f->beneath ? path_openat2(f->dir, rest, O_PATH, path_beneath)
 			   : path_open_outside(f->path, &link);

@@ -40,6 +40,7 @@ struct jail_file {
 	const char *path;
 	/* must be below this directory, where no symbolic links are followed; NULL: anywhere */
 	const char *beneath;
+	int mounted; /* and that directory must be a mount point */
 	int write;
 	enum jail_format format;
 	int format_written;

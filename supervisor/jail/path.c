@@ -292,8 +292,8 @@ int path_blame(const struct jail_file *f, int error, struct err *e)
 		return err_set(e, ERR_NOT_FOUND, "%s: %s: %s is not a directory", f->what,
 			f->shown_path, path_shown(last));
 	case EXDEV:
-		return err_set(e, ERR_INVALID_CONFIG, "%s: %s leaves the image directory", f->what,
-			f->shown_path);
+		return err_set(e, ERR_INVALID_CONFIG, "%s: %s leaves %s", f->what, f->shown_path,
+			f->beneath);
 	case EACCES:
 		/* the search of the last directory that was opened failed, not the lookup of the
 		 * next name */
@@ -306,9 +306,8 @@ int path_blame(const struct jail_file *f, int error, struct err *e)
 	case ELOOP:
 		if (!f->beneath || !bad)
 			break;
-		err_set(e, ERR_INVALID_CONFIG,
-			"%s: %s is a symbolic link inside the image directory", f->what,
-			path_shown(bad));
+		err_set(e, ERR_INVALID_CONFIG, "%s: %s is a symbolic link inside %s", f->what,
+			path_shown(bad), f->beneath);
 		return err_hint(
 			e, "put the file itself there, or name it by its absolute path, as root");
 	default:

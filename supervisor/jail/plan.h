@@ -66,7 +66,8 @@
  *   paths: [{path, write: bool, optional: bool}] (directories, files and sockets of the daemon or
  *          the system, bind-mounted unchanged),
  *   files: [{kind: disk|base|cdrom|kernel|firmware|nvram, what, id, path,
- *            beneath: directory that it must be in (the image directory), or none,
+ *            beneath: directory that it must be in (its store's), or none,
+ *            mounted: bool (that directory must be a mount point),
  *            write: bool, has_base: bool,
  *            format: raw|qcow2|"",
  *            format_written: bool (set by the operator: use raw even if the content is qcow2),

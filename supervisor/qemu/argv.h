@@ -102,6 +102,7 @@ struct argv_file {
 	/* of a base: what its name says, and what is known of it; NULL: its first use */
 	enum conf_format by_name;
 	const struct identity_base *known;
+	bool mounted; /* beneath must be a mount point */
 };
 /* Returns the number of files, at most max; strings live in the arena. */
 size_t argv_files(const struct conf_vm *c, const struct identity *id,

@@ -63,6 +63,11 @@ uint32_t device_cid(const struct conf_vm *c, const struct identity *id);
 
 /* The absolute form of an operator's path; buf has PATH_MAX bytes. */
 const char *device_path(const char *path, const char *image_dir, char *buf);
+/* The directory of the disk's relative paths. */
+const char *device_disk_dir(const struct conf_disk *d, const char *image_dir);
+/* The absolute form of the disk's Path=, or of one of its Base=. */
+const char *device_disk_path(
+	const struct conf_disk *d, const char *path, const char *image_dir, char *buf);
 /* Decided by the name alone, without opening it. */
 bool device_path_is_block(const char *path);
 /* From the identity, else from Format=. */

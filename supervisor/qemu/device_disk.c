@@ -126,7 +126,7 @@ json_t *device_disk_node(
 	char path[PATH_MAX];
 	json_t *top, *node;
 
-	device_path(d->path, image_dir, path);
+	device_disk_path(d, d->path, image_dir, path);
 	node = top = device_disk_format_node(d, 0, path, format, d->read_only || d->cdrom);
 	if (d->detect_zeroes != CONF_ZEROES_OFF)
 		json_object_set_new(top, "detect-zeroes",
@@ -139,7 +139,7 @@ json_t *device_disk_node(
 			return NULL;
 		}
 		format = device_disk_base_format(d, id, i, image_dir);
-		device_path(d->base.item[i], image_dir, path);
+		device_disk_path(d, d->base.item[i], image_dir, path);
 		json_object_set_new(
 			node, "backing", device_disk_format_node(d, i + 1, path, format, true));
 		node = json_object_get(node, "backing");
@@ -158,7 +158,7 @@ void device_disk_resolve(struct conf_disk *d, const struct identity *id, const c
 	d->bus = device_disk_bus(d, board);
 	if (d->path) {
 		d->format = device_disk_format(d, id);
-		device_path(d->path, image_dir, path);
+		device_disk_path(d, d->path, image_dir, path);
 		if (d->aio == CONF_AIO_AUTO)
 			d->aio = streq(device_disk_aio_of(d, path), "native") ? CONF_AIO_NATIVE
 									      : CONF_AIO_THREADS;

@@ -11,13 +11,16 @@ struct list {
 	size_t n, max;
 };
 
-/* Completes f with the path as written in the configuration. */
-static void files_add(struct list *l, struct argv_file f, const char *written)
+/* Completes f with the path as written in the configuration. d NULL: not of a disk. */
+static void files_add(
+	struct list *l, struct argv_file f, const struct conf_disk *d, const char *written)
 {
+	const char *dir = d ? device_disk_dir(d, l->ctx->image_dir) : l->ctx->image_dir;
 	char path[PATH_MAX];
 
-	f.path = arena_strdup(l->a, device_path(written, l->ctx->image_dir, path));
-	f.beneath = written[0] == '/' ? NULL : l->ctx->image_dir;
+	f.path = arena_strdup(l->a, device_path(written, dir, path));
+	f.beneath = written[0] == '/' ? NULL : dir;
+	f.mounted = f.beneath && d && d->dir_mounted;
 	if (l->n < l->max)
 		l->file[l->n++] = f;
 }
@@ -37,21 +40,21 @@ static void files_add_disk(struct list *l, const struct conf_disk *d, const stru
 			.direct = conf_disk_is_direct(d),
 			.has_base = d->base.n > 0,
 			.create = d->size },
-		d->path);
+		d, d->path);
 	for (size_t i = 0; i < d->base.n; i++) {
-		const char *base = d->base.item[i], *dir = l->ctx->image_dir;
+		const char *base = d->base.item[i], *dir = device_disk_dir(d, l->ctx->image_dir);
 		char path[PATH_MAX];
 
 		files_add(l,
 			(struct argv_file){ .kind = ARGV_FILE_BASE,
 				.what = arena_printf(l->a, "base of disk '%s'", d->id),
 				.id = d->id,
-				.format = identity_base_format(id, d, i, dir),
+				.format = identity_base_format(id, d, i, l->ctx->image_dir),
 				.by_name = identity_format_of(base),
 				.direct = conf_disk_is_direct(d),
 				.known = identity_base(id, device_path(base, dir, path), base),
 				.has_base = i + 1 < d->base.n },
-			base);
+			d, base);
 	}
 }
 
@@ -64,22 +67,22 @@ size_t argv_files(const struct conf_vm *c, const struct identity *id,
 		files_add_disk(&l, &c->disk[i], id);
 	if (c->kernel)
 		files_add(&l, (struct argv_file){ .kind = ARGV_FILE_KERNEL, .what = "kernel" },
-			c->kernel);
+			NULL, c->kernel);
 	if (c->kernel && c->initrd)
 		files_add(&l, (struct argv_file){ .kind = ARGV_FILE_KERNEL, .what = "initrd" },
-			c->initrd);
+			NULL, c->initrd);
 	if (ctx->firmware && ctx->nvram) {
 		files_add(&l,
 			(struct argv_file){ .kind = ARGV_FILE_FIRMWARE,
 				.what = "UEFI firmware",
 				.format = ctx->firmware->code_format },
-			ctx->firmware->code);
+			NULL, ctx->firmware->code);
 		files_add(&l,
 			(struct argv_file){ .kind = ARGV_FILE_NVRAM,
 				.what = "UEFI variables",
 				.write = true,
 				.format = CONF_FORMAT_QCOW2 },
-			ctx->nvram);
+			NULL, ctx->nvram);
 	}
 	return l.n;
 }

@@ -240,7 +240,7 @@ static int identity_complete_disk(
 
 	if (!c->path) /* an empty CD drive has neither file nor format */
 		return 0;
-	device_path(c->path, image_dir, path);
+	device_disk_path(c, c->path, image_dir, path);
 	if (format == CONF_FORMAT_AUTO && d && streq(d->path, path))
 		format = d->format;
 	if (format == CONF_FORMAT_AUTO)

@@ -141,10 +141,11 @@ void identity_add_slot(struct identity *id, const char *device, unsigned slot);
 /* --- identity_image.c --- */
 /* The date when vmkeep created the disk, such as "2026-11-23"; "" if it did not. Returns day. */
 const char *identity_disk_day(const struct identity *id, const char *disk, char day[16]);
-/* The date when a start last found this image, whichever disk it belonged to; "" if none did. A
- * relative path (written) also matches below a previous image directory. Returns day. */
-const char *identity_image_day(
-	const struct identity *id, const char *path, const char *written, char day[16]);
+/* The date when a start last found the image of this disk, whichever disk it belonged to then; "" if
+ * none did. A relative path (written) also matches below a previous image directory or store, unless
+ * another disk has that. Returns day. */
+const char *identity_image_day(const struct identity *id, const char *disk, const char *path,
+	const char *written, char day[16]);
 /* As identity_image_day() finds an image. NULL: not used yet. */
 const struct identity_base *identity_base(
 	const struct identity *id, const char *path, const char *written);

@@ -31,7 +31,7 @@ const char *identity_disk_day(const struct identity *id, const char *disk, char 
 	return image_day(d ? d->created : 0, day);
 }
 
-/* True if this was the same relative path below another image directory: ImageDir= may have
+/* True if this was the same relative path below another directory: ImageDir= or Store= may have
  * changed. */
 static bool image_is_below(const char *path, const char *written)
 {
@@ -41,24 +41,42 @@ static bool image_is_below(const char *path, const char *written)
 	       streq(path + len - tail, written);
 }
 
-const char *identity_image_day(
-	const struct identity *id, const char *path, const char *written, char day[16])
+/* Two disks may have the same relative path in different stores. */
+static bool image_is_of_another(const struct identity *id, const char *path, const char *disk)
+{
+	for (size_t i = 0; i < id->disks; i++)
+		if (streq(id->disk[i].path, path) && !streq(id->disk[i].id, disk))
+			return true;
+	return false;
+}
+
+const char *identity_image_day(const struct identity *id, const char *disk, const char *path,
+	const char *written, char day[16])
 {
 	int64_t seen = 0;
 
-	for (size_t i = 0; i < id->images; i++)
-		if (streq(id->image[i].path, path) || image_is_below(id->image[i].path, written))
-			seen = id->image[i].seen > seen ? id->image[i].seen : seen;
+	for (size_t i = 0; i < id->images; i++) {
+		const struct identity_image *m = &id->image[i];
+
+		if (streq(m->path, path) || (image_is_below(m->path, written) &&
+						    !image_is_of_another(id, m->path, disk)))
+			seen = m->seen > seen ? m->seen : seen;
+	}
 	return image_day(seen, day);
 }
 
 const struct identity_base *identity_base(
 	const struct identity *id, const char *path, const char *written)
 {
-	for (size_t i = 0; i < id->bases; i++)
-		if (streq(id->base[i].path, path) || image_is_below(id->base[i].path, written))
+	const struct identity_base *found = NULL;
+
+	for (size_t i = 0; i < id->bases; i++) {
+		if (streq(id->base[i].path, path))
 			return &id->base[i];
-	return NULL;
+		if (!found && image_is_below(id->base[i].path, written))
+			found = &id->base[i];
+	}
+	return found;
 }
 
 /* A VM that ran before bases were recorded goes on with what their names say. */
@@ -66,12 +84,12 @@ enum conf_format identity_base_format(
 	const struct identity *id, const struct conf_disk *d, size_t i, const char *image_dir)
 {
 	char path[PATH_MAX], day[16];
-	const struct identity_base *base =
-		identity_base(id, device_path(d->base.item[i], image_dir, path), d->base.item[i]);
+	const struct identity_base *base = identity_base(
+		id, device_disk_path(d, d->base.item[i], image_dir, path), d->base.item[i]);
 
 	if (base)
 		return base->format;
-	identity_image_day(id, device_path(d->path, image_dir, path), d->path, day);
+	identity_image_day(id, d->id, device_disk_path(d, d->path, image_dir, path), d->path, day);
 	return day[0] && !id->bases ? identity_format_of(d->base.item[i]) : CONF_FORMAT_AUTO;
 }
 

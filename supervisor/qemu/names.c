@@ -26,6 +26,17 @@ const char *device_path(const char *path, const char *image_dir, char *buf)
 	return buf;
 }
 
+const char *device_disk_dir(const struct conf_disk *d, const char *image_dir)
+{
+	return d->dir ? d->dir : image_dir;
+}
+
+const char *device_disk_path(
+	const struct conf_disk *d, const char *path, const char *image_dir, char *buf)
+{
+	return device_path(path, device_disk_dir(d, image_dir), buf);
+}
+
 bool device_path_is_block(const char *path)
 {
 	return strncmp(path, "/dev/", 5) == 0 && strncmp(path, "/dev/shm/", 9) != 0;

@@ -88,13 +88,15 @@ static json_t *plan_files(
 
 		json_array_append_new(files,
 			json_pack(
-				"{s:s, s:s, s:s, s:s, s:s*, s:b, s:s, s:b, s:I, s:s, s:s, s:b, s:b}",
+				"{s:s, s:s, s:s, s:s, s:s*, s:b, s:b, s:s, s:b, s:I, s:s, s:s, s:b, s:b}",
 				"kind", kinds[f->kind], "what", f->what, "id", f->id ? f->id : "",
-				"path", f->path, "beneath", f->beneath, "write", f->write, "format",
+				"path", f->path, "beneath", f->beneath, "mounted", f->mounted,
+				"write", f->write, "format",
 				f->format == CONF_FORMAT_AUTO ? "" : conf_format_name(f->format),
 				"has_base", f->has_base, "create", (json_int_t)f->create, "created",
 				own ? identity_disk_day(&vm->identity, f->id, date) : "", "seen",
-				own ? identity_image_day(&vm->identity, f->path, written, seen)
+				own ? identity_image_day(
+					      &vm->identity, f->id, f->path, written, seen)
 				    : "",
 				"format_written", own && plan_format_written(c, f->id), "direct",
 				f->direct));

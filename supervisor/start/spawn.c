@@ -125,8 +125,8 @@ static void start_spawn_jail_on_kept(struct vm_start *s, const json_t *kept)
 	for (i = 0; i < vm->proc.conf.disks; i++)
 		if (vm->proc.conf.disk[i].path && !vm->proc.conf.disk[i].cdrom)
 			identity_saw(&vm->identity,
-				device_path(
-					vm->proc.conf.disk[i].path, vm->daemon->image_dir, path),
+				device_disk_path(&vm->proc.conf.disk[i], vm->proc.conf.disk[i].path,
+					vm->daemon->image_dir, path),
 				json_integer_value(json_object_get(kept, "seen")));
 	if (json_object_get(kept, "bases"))
 		identity_read_bases(&vm->identity, json_object_get(kept, "bases"));

@@ -42,8 +42,8 @@ void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c,
 		if (!d->path || d->cdrom || d->read_only)
 			continue;
 		added = snapshot_disks_add(s, d->id, device_node_name(d, node),
-			device_path(d->path, image_dir, path), disks_is_qcow2(d, id));
-		added->beneath = d->path[0] == '/' ? NULL : xstrdup(image_dir);
+			device_disk_path(d, d->path, image_dir, path), disks_is_qcow2(d, id));
+		added->beneath = d->path[0] == '/' ? NULL : xstrdup(device_disk_dir(d, image_dir));
 		added->has_base = d->base.n > 0;
 		identity_disk_day(id, d->id, added->created);
 	}

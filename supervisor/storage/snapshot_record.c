@@ -20,14 +20,14 @@ static const char file_name[] = "snapshots.json";
  * all of the section. A key that is not here counts, so that a new one is safe until somebody
  * knows better. Adding or removing a whole device always counts. */
 static const struct {
-	const char *section, *key[10];
+	const char *section, *key[11];
 } hidden[] = {
 	{ "VM", { "Description", "Accel", "UUID", "Owner", "Networks", "Enable" } },
 	{ "Memory", { "Min" } },
 	{ "Boot", { "Order", "Menu", "Initrd", "Append", "Clock" } },
-	{ "Disk", { "Path", "Base", "Size", "Format", "Cache", "AIO", "DetectZeroes", "OnError",
-			  "IOThread", "Serial" } },
-	{ "CDROM", { "Path", "Format", "Cache", "OnError", "Serial" } },
+	{ "Disk", { "Path", "Store", "Base", "Size", "Format", "Cache", "AIO", "DetectZeroes",
+			  "OnError", "IOThread", "Serial" } },
+	{ "CDROM", { "Path", "Store", "Format", "Cache", "OnError", "Serial" } },
 	{ "NIC", { "Network", "Bridge", "Address", "HostName", "Link" } },
 	{ "Display", { "Listen", "Port", "Password", "AllowNoPassword", "Keymap" } },
 	{ "Serial", { "Log", "LogSize", "LogKeep" } },

@@ -20,9 +20,13 @@ static void edit_may_on_change(void *data, const struct conf_change *c)
 		*m = (struct may){ s, k };
 }
 
-static bool edit_may_has_path(const struct conf_vm *c, const char *path)
+/* The same image: a relative path is another one in another store. */
+static bool edit_may_has_path(
+	const struct conf_vm *c, const struct conf_disk *disk, const char *path)
 {
 	for (size_t i = 0; i < c->disks; i++) {
+		if (*path != '/' && !streq(c->disk[i].store, disk->store))
+			continue;
 		if (streq(c->disk[i].path, path))
 			return true;
 		for (size_t k = 0; k < c->disk[i].base.n; k++)
@@ -39,16 +43,16 @@ static bool edit_may_is_outside(const struct daemon *d, const char *path)
 	return *path == '/' && (strncmp(path, d->image_dir, len) != 0 || path[len] != '/');
 }
 
-/* An image in the image directory may belong to another VM. */
+/* An image in a store may belong to another VM. */
 static int edit_may_path(const struct daemon *d, enum api_role role, const struct conf_vm *from,
 	const struct conf_disk *disk, const char *path, struct err *e)
 {
-	if (!path || edit_may_has_path(from, path))
+	if (!path || edit_may_has_path(from, disk, path))
 		return 0;
 	if (edit_may_is_outside(d, path))
 		return err_set(e, ERR_PERMISSION,
-			"only root may use '%s' for disk '%s': it is outside of the image directory",
-			path, disk->id);
+			"only root may use '%s' for disk '%s': it is outside of the stores", path,
+			disk->id);
 	return role >= API_ROLE_OPERATOR
 		       ? 0
 		       : err_set(e, ERR_PERMISSION,

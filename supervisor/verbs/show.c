@@ -210,9 +210,10 @@ static json_t *verb_show_disk_rows(const struct conf_vm *c)
 	for (size_t i = 0; i < c->disks; i++) {
 		const struct conf_disk *d = &c->disk[i];
 
-		json_array_append_new(rows, json_pack("{s:s, s:s, s:s?, s:b}", "disk", d->id,
-						    "type", d->cdrom ? "cdrom" : "disk", "path",
-						    d->path, "read_only", d->read_only));
+		json_array_append_new(rows, json_pack("{s:s, s:s, s:s?, s:s?, s:b}", "disk", d->id,
+						    "type", d->cdrom ? "cdrom" : "disk", "store",
+						    d->path && d->path[0] != '/' ? d->store : NULL,
+						    "path", d->path, "read_only", d->read_only));
 	}
 	return rows;
 }

@@ -16,7 +16,9 @@ static const struct conf_disk *bases_disk_on(const struct vm *other, const char 
 		for (size_t k = 0; k < c->disk[i].base.n; k++) {
 			const char *base = c->disk[i].base.item[k];
 
-			if (streq(device_path(base, other->daemon->image_dir, path), image) &&
+			if (streq(device_disk_path(
+					  &c->disk[i], base, other->daemon->image_dir, path),
+				    image) &&
 				identity_base(&other->identity, path, base))
 				return &c->disk[i];
 		}
@@ -28,7 +30,7 @@ static int bases_check_disk(const struct vm *vm, const struct conf_disk *d, stru
 	const struct vms *vms = vm->daemon->vms;
 	char path[PATH_MAX];
 
-	device_path(d->path, vm->daemon->image_dir, path);
+	device_disk_path(d, d->path, vm->daemon->image_dir, path);
 	for (size_t i = 0; i < vms->n; i++) {
 		const struct vm *other = vms->vm[i];
 		const struct conf_disk *on =

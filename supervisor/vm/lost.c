@@ -141,6 +141,7 @@ static void lost_conf(struct vm *vm, json_t *kept)
 		lost_assume(vm);
 		return;
 	}
+	conf_vm_place(&vm->proc.conf, &vm->daemon->conf);
 	if (accel)
 		vm->proc.accel = streq(accel, "tcg") ? CONF_ACCEL_TCG : CONF_ACCEL_KVM;
 	if (vm_record_save_conf(vm, &e) < 0)

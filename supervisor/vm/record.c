@@ -92,6 +92,7 @@ static void record_read_conf(struct vm *vm)
 	if (r == 0)
 		r = conf_vm_read(
 			&vm->proc.conf, vm->name, text.data ? text.data : "", text.len, &e);
+	conf_vm_place(&vm->proc.conf, &vm->daemon->conf);
 	if (r < 0)
 		log_warning(vm->name, "%s", e.text);
 	vm->proc.conf_lost |= r < 0;

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "supervisor/qemu/device.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/found.h"
 #include "supervisor/vm/uuid.h"
@@ -143,13 +144,11 @@ bool vms_follow_uuid(struct vms *vms)
 
 void vm_keep_disk_names(const struct vm *vm, struct conf_vm *c)
 {
-	const char *dir = vm->daemon->image_dir;
-	size_t len = strlen(dir);
-
 	for (size_t i = 0; vm->identity.kept && i < c->disks; i++) {
 		const struct identity_disk *known = identity_disk(&vm->identity, c->disk[i].id);
+		const char *dir = device_disk_dir(&c->disk[i], vm->daemon->image_dir);
 		_cleanup_(free_ptr) char *end = xasprintf("-%s.qcow2", c->disk[i].id);
-		size_t has = known && known->path ? strlen(known->path) : 0;
+		size_t has = known && known->path ? strlen(known->path) : 0, len = strlen(dir);
 
 		/* only a name that we generated: Path= may have been there and was removed */
 		if (c->disk[i].unnamed && has > len + strlen(end) &&

@@ -174,10 +174,10 @@ static bool stop_image_is_of(
 
 	for (size_t i = 0; i < c->disks; i++) {
 		const struct conf_disk *d = &c->disk[i];
-		bool has = d->path && streq(device_path(d->path, image_dir, buf), path);
+		bool has = d->path && streq(device_disk_path(d, d->path, image_dir, buf), path);
 
 		for (size_t k = 0; !has && k < d->base.n; k++)
-			has = streq(device_path(d->base.item[k], image_dir, buf), path);
+			has = streq(device_disk_path(d, d->base.item[k], image_dir, buf), path);
 		if (has) {
 			*disk = d->id;
 			return true;

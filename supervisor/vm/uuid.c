@@ -88,8 +88,8 @@ static int uuid_check_disks_of(const struct identity *id, const char *name, cons
 
 	for (size_t i = 0; i < c->disks; i++)
 		for (size_t k = 0; c->disk[i].path && !c->disk[i].read_only && k < id->disks; k++)
-			if (streq(id->disk[k].path,
-				    device_path(c->disk[i].path, vm->daemon->image_dir, path))) {
+			if (streq(id->disk[k].path, device_disk_path(&c->disk[i], c->disk[i].path,
+							    vm->daemon->image_dir, path))) {
 				err_set(e, ERR_WRONG_STATE,
 					"disk '%s' is one of VM '%s', %s did not finish",
 					c->disk[i].id, name, why);

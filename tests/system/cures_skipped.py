@@ -150,7 +150,7 @@ SKIPPED = {
     ),
     "behind a check that refuses earlier": (
         "shorten it, for example Append= in [Boot]",
-        "Size= creates images in the image directory only; create this one with qemu-img",
+        "Size= creates images in a store only; create this one with qemu-img",
         "install the package that provides it, or choose another Bus=, Model= or Video=",
         "put disks on Bus=scsi%s",
         "set Machine= to q35 or pc, or to a version of either",

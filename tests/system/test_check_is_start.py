@@ -13,6 +13,7 @@ import pytest
 import starts
 import starts_hosts
 import starts_images
+import starts_stores
 import talk
 import vmk
 import walk
@@ -191,7 +192,8 @@ def test_check_is_start(world):
         good += starts.of_chance(rng, 60)
         if not walk.WHOLE:
             good, bad = rng.sample(good, 60), rng.sample(bad, 60)
-        cases, run = starts_hosts.hosts() + starts_images.images() + good + bad, Run(world)
+        cases = starts_hosts.hosts() + starts_images.images() + starts_stores.stores() + good + bad
+        run = Run(world)
         for n, case in enumerate(cases):
             run.case(case, "c%03d" % n)
         print("%d configurations; %s; refused by %s" % (len(cases), dict(run.done), dict(run.met)))

@@ -53,6 +53,19 @@ def no_image_directory(p, daemon):
     daemon.ok("start", "a")
 
 
+@cure("mount %s: its store in vmkeep.conf has RequireMount=yes")
+def a_store_is_not_mounted(p, daemon):
+    place = daemon.base + "/nas"
+    os.mkdir(place)
+    daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Store nas]\nPath=%s\nRequireMount=yes\n" % place)
+    daemon.write("a.vm", vm(disk("a.raw", "Store=nas", "Size=1M")))
+    assert place in p.refused("start", "a", code=4)
+    daemon.exec("sh", "-ec", smallfs.mount_line(place, "8m"))
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    daemon.exec("umount", "-l", place)
+
+
 @cure("findmnt -T %s shows which; remount it for writing, or write ReadOnly=yes")
 def mounted_read_only(p, daemon):
     daemon.micro("a")

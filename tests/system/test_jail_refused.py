@@ -25,7 +25,7 @@ REFUSED = {
     "kernel is a device": (lambda p: os.mknod(p, stat.S_IFBLK | 0o600, os.makedev(7, 0)),
                            {"kind": "kernel", "write": False}, "InvalidConfig", "{p} is a block device", "name a file"),
     "symlink": (lambda p: p.symlink_to("/etc/passwd"), {}, "InvalidConfig",
-                "disk 'root': {p} is a symbolic link inside the image directory", "absolute path"),
+                "disk 'root': {p} is a symbolic link inside {images}", "absolute path"),
     "dangling symlink": (lambda p: p.symlink_to("none"), {"create": 1 << 20}, "InvalidConfig",
                          "{p} is a symbolic link", ""),
     "hard link": (lambda p: (p.write_bytes(b"x" * 512), os.link(p, f"{p}2")), {}, "InvalidConfig",
@@ -47,7 +47,7 @@ def test_refused(box, case):
     make(path)
     e = box.refuse({**box.disk(path), **members})
     assert e["class"] == cls
-    assert desc.format(p=path) in e["desc"]
+    assert desc.format(p=path, images=box.images) in e["desc"]
     assert hint in e["hint"]
 
 
@@ -85,7 +85,7 @@ def test_links_on_the_way(box):
     e = box.refuse(box.disk(f"{box.images}/../out/disk.img"))
     assert e["step"] == "plan" and "plain absolute path" in e["desc"]
     e = box.refuse(box.disk(box.tmp / "out" / "disk.img", beneath=str(box.images)))
-    assert e["class"] == "InvalidConfig" and "not in the image directory" in e["desc"]
+    assert e["class"] == "InvalidConfig" and f"is not in {box.images}" in e["desc"]
 
 
 def test_links_of_others_outside(box, elsewhere):
@@ -305,7 +305,7 @@ def test_image_directory_gone(box):
     assert e["class"] == "NotFound"
     assert e["desc"] == f"disk 'root' created on 2026-11-23 is missing: is {box.tmp}/gone mounted?"
     e = box.refuse(disk | {"create": 1 << 20})
-    assert e["class"] == "NotFound" and f"image directory {box.tmp}/gone" in e["desc"]
+    assert e["class"] == "NotFound" and f"open directory {box.tmp}/gone: " in e["desc"]
     assert not (box.tmp / "gone").exists()
 
 
@@ -313,7 +313,7 @@ def test_create_refused(box, elsewhere):
     e = box.refuse(box.disk(box.images / "none" / "sub" / "a.img", create=1 << 20))
     assert e["class"] == "NotFound" and f"directory {box.images}/none does not exist" in e["desc"]
     e = box.refuse(box.disk(elsewhere / "a.img", create=1 << 20))
-    assert e["class"] == "NotFound" and "image directory only" in e["hint"]
+    assert e["class"] == "NotFound" and "in a store only" in e["hint"]
     # a raw image of any size fits on a tmpfs
     e = box.refuse(box.disk(box.images / "a.qcow2", format="qcow2", create=1 << 62))
     assert e["class"] == "Failed" and f"create {box.images}/a.qcow2: " in e["desc"] and "too large" in e["desc"]

@@ -78,7 +78,7 @@ static void checks_vm(void **state)
 		{ "[Disk a]\nPath=/dev/vg0/a\nBase=b.raw\n",
 			"web1.vm:3: Base: a raw image has none\n" },
 		{ "[Disk a]\nPath=/dev/vg0/a\nSize=1G\n",
-			"web1.vm:3: Size: images are created in the image directory only: give a relative "
+			"web1.vm:3: Size: images are created in a store only: give a relative "
 			"Path=\n" },
 		{ "[Disk a]\nPath=a.raw\n[Disk b]\nPath=a.raw\n",
 			"web1.vm:4: Path: disk 'a' has the same\n" },

@@ -162,6 +162,128 @@ static void bad_defaults_are_told_and_dropped(void **state)
 	conf_daemon_release(&d);
 }
 
+static void stores_hold_images(void **state)
+{
+	const struct conf_source src = conf_case_source("web1.vm",
+		"[Disk root]\nSize=1G\n[Disk data]\nStore=nas\nPath=d.raw\n"
+		"[Disk dev]\nPath=/dev/x\n[CDROM cd]\nStore=iso\nPath=a.iso\n[CDROM empty]\n");
+	const struct conf_context ctx = { .uuid = UUID, .state_dir = "/s" };
+	struct conf_problems p = { 0 };
+	struct conf_vm c, copy = CONF_VM_INIT, alone = CONF_VM_INIT;
+	struct conf_daemon d;
+
+	(void)state;
+	parse(&d,
+		"[Store nas]\nPath=/mnt/nas/\nRequireMount=yes\n[Store iso]\nType=dir\nPath=/srv/iso\n"
+		"ReadOnly=yes\n[Defaults]\nDisk.Store=nas\n",
+		"");
+	assert_int_equal(d.stores, 2);
+	assert_string_equal(d.store[0].path, "/mnt/nas");
+	assert_true(d.store[0].require_mount && !d.store[0].read_only);
+	assert_true(d.store[1].read_only && !d.store[1].require_mount);
+
+	parse_vm(&c, &d, src.text);
+	assert_string_equal(c.disk[0].store, "nas"); /* by default */
+	assert_string_equal(c.disk[0].dir, "/mnt/nas");
+	assert_true(c.disk[0].dir_mounted);
+	assert_string_equal(c.disk[1].dir, "/mnt/nas");
+	assert_string_equal(c.disk[2].store, "default"); /* its path is whole */
+	assert_null(c.disk[2].dir);
+	assert_string_equal(c.disk[3].dir, "/srv/iso");
+	assert_false(c.disk[3].dir_mounted);
+	assert_string_equal(c.disk[4].store, "default");
+	assert_int_equal(conf_vm_copy(&copy, &c, NULL), 0);
+	assert_string_equal(copy.disk[0].dir, "/mnt/nas");
+	assert_true(copy.disk[0].dir_mounted);
+	assert_null(copy.disk[2].dir);
+	conf_vm_release(&copy);
+	conf_vm_release(&c);
+
+	/* without vmkeep.conf nobody knows which there are */
+	conf_vm_parse(&alone, "web1", &src, 1, &ctx, &p);
+	assert_int_equal(p.count, 0);
+	assert_string_equal(alone.disk[1].store, "nas");
+	assert_null(alone.disk[1].dir);
+	conf_vm_place(&alone, &d);
+	assert_string_equal(alone.disk[1].dir, "/mnt/nas");
+	conf_vm_release(&alone);
+	conf_daemon_release(&d);
+}
+
+static void bad_stores_are_told(void **state)
+{
+	struct conf_daemon d;
+
+	(void)state;
+	parse(&d,
+		"[Daemon]\nImageDir=/images\n[Store Default]\nPath=/d\n[Store a]\nPath=/a\n[Store b]\n"
+		"Path=/a/\n[Store c]\nPath=/images\n[Store A]\nPath=/e\n",
+		"vmkeep.conf:11: [Store A]: its id is taken by 'a' (vmkeep.conf:5)\n"
+		"vmkeep.conf:3: store 'Default' is the image directory: write ImageDir= in [Daemon]\n"
+		"vmkeep.conf:8: Path: store 'a' has the same\n"
+		"vmkeep.conf:10: Path: ImageDir= is the same\n");
+	conf_daemon_release(&d);
+	parse(&d, "[Store a]\n", "vmkeep.conf:1: Path: missing in [Store a]\n");
+	conf_daemon_release(&d);
+	parse(&d, "[Store]\nPath=/a\n[Store ..]\nPath=/a\n",
+		"vmkeep.conf:1: [Store]: needs an id, such as [Store a]\n"
+		"vmkeep.conf:3: [Store ..]: the id must be letters, digits, '.', '_' and '-', at most "
+		"31, and begin with a letter or digit\n");
+	conf_daemon_release(&d);
+	parse(&d, "[Store a]\nPath=a\nType=nfs\nReadOnly=perhaps\nPth=/b\n",
+		"vmkeep.conf:2: Path: 'a' is not an absolute path\n"
+		"vmkeep.conf:3: Type: 'nfs' is not dir\n"
+		"vmkeep.conf:4: ReadOnly: 'perhaps' is not yes or no\n"
+		"vmkeep.conf:5: Pth: unknown key in [Store], did you mean 'Path'?\n");
+	conf_daemon_release(&d);
+}
+
+static void disks_fit_their_stores(void **state)
+{
+	static const struct {
+		const char *text, *says;
+	} cases[] = {
+		{ "Store=nas\nPath=a.raw", "" },
+		{ "Store=nas\nPath=sub/a.raw\nBase=b.raw\nSize=1M\nFormat=qcow2", "" },
+		{ "Store=default\nPath=a.raw", "" },
+		{ "Store=iso\nPath=a.raw\nReadOnly=yes", "" },
+		{ "Store=nsa\nPath=a.raw",
+			"web1.vm:2: Store: vmkeep.conf has no store 'nsa', did you mean 'nas'?\n" },
+		{ "Store=Nas\nPath=a.raw",
+			"web1.vm:2: Store: vmkeep.conf has no store 'Nas', did you mean 'nas'?\n" },
+		{ "Store=elsewhere\nPath=a.raw",
+			"web1.vm:2: Store: vmkeep.conf has no store 'elsewhere'\n" },
+		{ "Store=a/b\nPath=a.raw", "web1.vm:2: Store: 'a/b' is not the name of a store\n" },
+		{ "Store=nas\nPath=/nas/a.raw",
+			"web1.vm:2: Store: an absolute Path= is in no store; write only one\n" },
+		{ "Store=iso\nPath=a.raw",
+			"web1.vm:2: Store: store 'iso' is read-only: write ReadOnly=yes\n" },
+		{ "Store=iso\nSize=1M",
+			"web1.vm:3: Size: store 'iso' is read-only: no image is created in it\n" },
+		/* the same name in two stores is two images */
+		{ "Path=a.raw\n[Disk b]\nStore=nas\nPath=a.raw", "" },
+		{ "Store=nas\nPath=a.raw\n[Disk b]\nStore=nas\nPath=a.raw",
+			"web1.vm:6: Path: disk 'a' has the same\n" },
+	};
+	struct conf_daemon d;
+
+	(void)state;
+	parse(&d, "[Store nas]\nPath=/nas\n[Store iso]\nPath=/iso\nReadOnly=yes\n", "");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_(free_ptr) char *text = xasprintf("[Disk a]\n%s\n", cases[i].text);
+		const struct conf_context ctx = { .defaults = &d, .uuid = UUID, .state_dir = "/s" };
+		const struct conf_source src = conf_case_source("web1.vm", text);
+		struct conf_problems p = { 0 };
+		struct conf_vm c = CONF_VM_INIT;
+
+		conf_vm_parse(&c, "web1", &src, 1, &ctx, &p);
+		problems_are(&p, cases[i].says);
+		conf_problems_release(&p);
+		conf_vm_release(&c);
+	}
+	conf_daemon_release(&d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +292,9 @@ int main(void)
 		cmocka_unit_test(defaults_hold_where_nothing_else_is_said),
 		cmocka_unit_test(a_default_gives_way_to_its_rival),
 		cmocka_unit_test(bad_defaults_are_told_and_dropped),
+		cmocka_unit_test(stores_hold_images),
+		cmocka_unit_test(bad_stores_are_told),
+		cmocka_unit_test(disks_fit_their_stores),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,6 +92,9 @@ static inline json_t *golden_probe(const char *qemu)
 
 static inline void golden_parse(struct golden *g, const char *name)
 {
+	static const char stores[] = "[Store nas]\nPath=/mnt/nas\nRequireMount=yes\n"
+				     "[Store iso]\nPath=/srv/iso\nReadOnly=yes\n";
+	struct conf_daemon daemon = CONF_DAEMON_INIT;
 	char *path = xasprintf(GOLDEN_DIR "/%s.vm", name);
 	struct conf_problems problems = { 0 };
 	struct buf text = BUF_MAX(CONF_TEXT_MAX);
@@ -99,8 +102,13 @@ static inline void golden_parse(struct golden *g, const char *name)
 
 	if (file_read(AT_FDCWD, path, &text, &e) < 0)
 		fail_msg("%s", e.text);
+	conf_daemon_parse(&daemon, &(struct conf_source){ "vmkeep.conf", stores, strlen(stores) },
+		1, &problems);
 	conf_vm_parse(&g->conf, name, &(struct conf_source){ path, text.data, text.len }, 1,
-		&(struct conf_context){ .uuid = "", .state_dir = "/var/lib/vmkeep" }, &problems);
+		&(struct conf_context){
+			.defaults = &daemon, .uuid = "", .state_dir = "/var/lib/vmkeep" },
+		&problems);
+	conf_daemon_release(&daemon);
 	if (problems.count)
 		fail_msg("%s", problems.item[0].reason);
 	conf_problems_release(&problems);

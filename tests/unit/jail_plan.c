@@ -22,7 +22,7 @@ static const char whole[] = HEAD
 	"{\"kind\": \"nvram\", \"what\": \"nvram\", \"path\": \"/a, b\", \"write\": true,"
 	"\"format\": \"qcow2\"},"
 	"{\"kind\": \"disk\", \"what\": \"disk 'r'\", \"id\": \"r\", \"path\": \"/img/r\","
-	"\"beneath\": \"/img\", \"create\": 1099511627776, \"created\": \"2026-11-23\","
+	"\"beneath\": \"/img\", \"mounted\": true, \"create\": 1099511627776, \"created\": \"2026-11-23\","
 	"\"has_base\": true, \"format_written\": true, \"direct\": true}],"
 	"\"identity\": {\"dir\": \"/var/web1\", \"changed\": true, \"document\": {\"version\": 1}}}";
 
@@ -62,6 +62,7 @@ static void test_whole(void **state)
 	assert_string_equal(j.file[0].created, "");
 	assert_true(j.file[1].direct && !j.file[0].direct);
 	assert_string_equal(j.file[1].beneath, "/img");
+	assert_true(j.file[1].mounted && !j.file[0].mounted);
 	assert_true(j.file[1].has_base && j.file[1].format_written && !j.file[1].write);
 	assert_true(j.file[1].create == 1099511627776ULL);
 	assert_int_equal(j.file[1].fd, -1);

@@ -216,12 +216,23 @@ static void test_images(void **state)
 	assert_int_equal(f->id.images, 2);
 	assert_int_equal(f->id.image[0].seen, INT64_C(1795501793));
 	assert_int_equal(
-		strlen(identity_image_day(&f->id, "/images/web1.qcow2", "web1.qcow2", day)), 10);
+		strlen(identity_image_day(&f->id, "root", "/images/web1.qcow2", "web1.qcow2", day)),
+		10);
 	assert_int_equal(
-		strlen(identity_image_day(&f->id, "/other/web1.qcow2", "web1.qcow2", day)), 10);
+		strlen(identity_image_day(&f->id, "root", "/other/web1.qcow2", "web1.qcow2", day)),
+		10);
 	assert_string_equal(
-		identity_image_day(&f->id, "/other/web1.qcow2", "/other/web1.qcow2", day), "");
-	assert_string_equal(identity_image_day(&f->id, "/images/1.qcow2", "1.qcow2", day), "");
+		identity_image_day(&f->id, "root", "/other/web1.qcow2", "/other/web1.qcow2", day),
+		"");
+	assert_string_equal(
+		identity_image_day(&f->id, "root", "/images/1.qcow2", "1.qcow2", day), "");
+	/* but not by the relative path of another disk, in another store */
+	identity_set_text(&f->id, &identity_add_disk(&f->id, "data")->path, "/images/web1.qcow2");
+	assert_string_equal(
+		identity_image_day(&f->id, "root", "/other/web1.qcow2", "web1.qcow2", day), "");
+	assert_int_equal(
+		strlen(identity_image_day(&f->id, "data", "/other/web1.qcow2", "web1.qcow2", day)),
+		10);
 	for (int i = 0; i < IDENTITY_IMAGES_MAX; i++) {
 		char path[32];
 
@@ -229,10 +240,11 @@ static void test_images(void **state)
 		identity_saw(&f->id, path, 100 + i);
 	}
 	assert_int_equal(f->id.images, IDENTITY_IMAGES_MAX);
-	assert_string_equal(identity_image_day(&f->id, "/srv/x", "/srv/x", day),
+	assert_string_equal(identity_image_day(&f->id, "root", "/srv/x", "/srv/x", day),
 		""); /* the oldest entry was dropped */
 	assert_int_equal(
-		strlen(identity_image_day(&f->id, "/images/web1.qcow2", "web1.qcow2", day)), 10);
+		strlen(identity_image_day(&f->id, "root", "/images/web1.qcow2", "web1.qcow2", day)),
+		10);
 }
 
 int main(void)

@@ -90,6 +90,7 @@ static void move_files(struct golden *g)
 			c->disk[i].format =
 				CONF_FORMAT_RAW; /* /dev/x has been replaced by a file */
 		c->disk[i].path = moved(g, c->disk[i].path);
+		c->disk[i].dir = moved(g, c->disk[i].dir);
 		for (size_t j = 0; j < c->disk[i].base.n; j++)
 			c->disk[i].base.item[j] = moved(g, c->disk[i].base.item[j]);
 	}
