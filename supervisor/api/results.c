@@ -389,6 +389,20 @@ const struct api_field api_net_stop_row[] = {
 	END
 };
 
+/* --- stores --- */
+
+const struct api_field api_store_row[] = {
+	{ "name", API_ID },
+	{ "type", API_TEXT, "dir" },
+	{ "path", API_TEXT },
+	{ "state", API_TEXT, "ok, read-only, missing, not mounted or not answering" },
+	{ "size", API_BYTES, "of its file system" },
+	{ "free", API_BYTES },
+	{ "used", API_NUMBER, "percent", .head = "used %" },
+	{ "images", API_NUMBER, "disks and CDs of VMs in it" },
+	END
+};
+
 /* --- the host, the daemon --- */
 
 const struct api_field api_host_row[] = {

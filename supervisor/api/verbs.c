@@ -418,6 +418,13 @@ const struct api_verb api_verbs[] = {
 		.rows = "parts" },
 	  .help = "take networks down: removes what vmkeep created for them, and nothing else" },
 
+	{ "store-list", "store list", API_ROLE_VIEW, API_NO_TARGET, API_PROGRAMS, { "pool-list" },
+	  .result = "one row per store, the image directory first",
+	  .returns = { .columns = api_store_row },
+	  .help = "list the directories of images, and how full their file systems are",
+	  .text = "A store that does not answer within 5 seconds, such as a file server that "
+		"is down, costs only its own row." },
+
 	{ "host-check", "host check", API_ROLE_VIEW, API_NO_TARGET, API_PROGRAMS,
 	  { "virt-host-validate" },
 	  .result = "one row per check", .returns = { .columns = api_host_row },

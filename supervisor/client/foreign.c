@@ -56,9 +56,11 @@ static const struct foreign rows[] = {
 	  "no key passes devices of the host through; Args= in [QEMU] of %f takes QEMU's own options" },
 	{ "blockresize resize disk-resize vol-resize",
 	  "shut the guest down, run qemu-img resize on the image that vmkeep info %n names, then vmkeep start %n" },
-	{ "importdisk importovf disk-import import import-* image image-* vol-* pool-* storage storage-* "
+	{ "importdisk importovf disk-import import import-* image image-* vol-* "
 	  "find-storage-pool-sources* move-disk move_disk move-volume move_volume disk-move disk-rescan disk",
 	  "disk images are files: qemu-img creates, converts and resizes them; name one at Path= in a [Disk] section of %f" },
+	{ "pool-* storage storage-*",
+	  "a store is [Store NAME] in %d/vmkeep.conf, with Path= in it: see vmkeepd(8); vmkeep store list lists them" },
 	{ "blockcommit blockcopy blockpull blockjob",
 	  "shut the guest down and use qemu-img commit, convert or rebase on the image that vmkeep info %n names" },
 	{ "setvcpus setvcpu",

@@ -58,6 +58,7 @@ const struct verb_row verb_table[] = {
 	{ "net-leases",          .on_daemon = verb_net_leases },
 	{ "net-start",           .on_daemon = verb_net_start },
 	{ "net-stop",            .on_daemon = verb_net_stop },
+	{ "store-list",          .on_daemon = verb_store_list },
 	{ "host-check",          .on_daemon = verb_host_check },
 	{ "reload",              .on_daemon = verb_reload },
 	{ "reexec",              .on_daemon = verb_reexec },

@@ -87,6 +87,7 @@ def test_each_answer_is_as_the_schema_says(daemon, linux):
     told.call("debug-loop")
     told.call("subscribe")
     told.call("host-check")
+    told.call("store-list")
     told.call("vm-check")
     told.call("net-list")
     told.call("net-start", name="default")

@@ -80,7 +80,7 @@ def test_real_answers_fit(daemon, linux):
     boot(daemon, extra="[NIC lan]\n")
     daemon.write("bad.vm", "[VM]\nColour=red\n")
     for line in ("list", "info micro", "info a", "info bad a", "info --security a", "ip a", "history a", "cat a",
-                 "cmdline a", "jobs", "net list", "net show default", "net leases default", "net stop --dry-run other",
+                 "cmdline a", "jobs", "store list", "net list", "net show default", "net leases default", "net stop --dry-run other",
                  "shutdown-all --dry-run", "version", "schema", "schema list", "wait a running", "pause a", "pause a",
                  "resume a", "guest ping a", "guest info a", "guest fs a", "guest trim a", "guest freeze a",
                  "guest thaw a", "guest time a", "guest exec a -- /bin/echo x", "guest command a guest-get-vcpus",

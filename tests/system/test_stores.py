@@ -286,3 +286,57 @@ def test_names(daemon):
         assert said.code == 2 and says in said.out, said
     daemon.ok("start", "a")
     stores(daemon, nas="")
+
+
+# What is shown.
+
+
+def listed(world, **who):
+    return {row["name"]: row for row in world.json("store", "list", **who)}
+
+
+def test_list(daemon):
+    """The image directory first; what is not there, or not what it should be, has no figures."""
+    stores(daemon, nas="RequireMount=yes\n", fast="RequireMount=yes\n", iso="ReadOnly=yes\n", gone="", small="")
+    os.rmdir(place(daemon, "gone"))
+    for name in ("nas", "small"):
+        daemon.exec("sh", "-ec", smallfs.mount_line(place(daemon, name), "8m"))
+    daemon.exec("mount", "-o", "remount,ro", place(daemon, "small"))
+    vm(daemon, "Size=1M\n[Disk two]\nStore=nas\nSize=1M\n[Disk own]\nSize=1M\n[CDROM cd]\nStore=iso\nPath=x.iso\n"
+               "[Disk dev]\nPath=/dev/no-such\n")
+    rows = listed(daemon)
+    assert list(rows) == ["default", "nas", "fast", "iso", "gone", "small"]
+    assert {name: row["state"] for name, row in rows.items()} == {
+        "default": "ok", "nas": "ok", "fast": "not mounted", "iso": "read-only", "gone": "missing", "small": "read-only"}
+    assert {name: row["images"] for name, row in rows.items()} == {
+        "default": 1, "nas": 2, "fast": 0, "iso": 1, "gone": 0, "small": 0}
+    assert all(row["type"] == "dir" for row in rows.values())
+    assert rows["default"]["path"] == daemon.images and rows["nas"]["path"] == place(daemon)
+    there = os.statvfs(daemon.inner(place(daemon)))
+    assert (rows["nas"]["size"], rows["nas"]["free"]) == (there.f_blocks * there.f_frsize, there.f_bavail * there.f_frsize)
+    assert rows["fast"]["size"] is rows["fast"]["free"] is rows["fast"]["used"] is rows["gone"]["size"] is None
+    daemon.exec("sh", "-c", "dd if=/dev/zero of=%s/fill bs=4k 2>/dev/null || :" % place(daemon))
+    assert listed(daemon)["nas"]["used"] == 100
+    assert daemon.ok("pool-list").startswith("NAME")
+    assert listed(daemon, user="alice", groups=["vmkeep-view"]).keys() == rows.keys()
+    daemon.fails(9, "store", "list", user="bob")
+    daemon.write("vmkeep.conf", vmk.DEFAULTS)
+    assert list(listed(daemon)) == ["default"]
+    for name in ("nas", "small"):
+        daemon.exec("umount", "-l", place(daemon, name))
+
+
+def test_store_that_hangs(daemon):
+    """It costs only its own row; others are answered meanwhile, and nothing is left of the question."""
+    stores(daemon, nas="", fast="")
+    program, copy = os.path.join(daemon.base, "df"), os.path.join(daemon.base, "df.real")
+    shutil.copy("/usr/bin/df", copy)
+    with open(program, "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\ncase \"$*\" in */nas) kill -STOP $$;; esac\nexec %s \"$@\"\n" % copy)
+    os.chmod(program, 0o755)
+    daemon.exec("mount", "--bind", program, "/usr/bin/df")
+    assert {name: row["state"] for name, row in listed(daemon).items()} == {
+        "default": "ok", "nas": "not answering", "fast": "ok"}
+    daemon.alone()
+    daemon.exec("umount", "-l", "/usr/bin/df")
+    assert listed(daemon)["nas"]["state"] == "ok"

@@ -66,6 +66,7 @@ static void spellings_lead_where_their_users_expect(void **state)
 		{ "net start",	       "net-start"	   },
 		{ "net stop",	      "net-stop"	 },
 		{ "net leases",		"net-leases"     },
+		{ "store list",		     "store-list"     },
 		{ "ip",			"vm-ip"		},
 		{ "set-memory",		"vm-set-memory"	},
 		{ "snapshot create",	     "snapshot-create"},
@@ -97,6 +98,7 @@ static void spellings_lead_where_their_users_expect(void **state)
 		{ "net-info",	      "net-show"	 },
 		{ "net-destroy",		 "net-stop"	    },
 		{ "net-dhcp-leases",	     "net-leases"	  },
+		{ "pool-list",		     "store-list"	  },
 		{ "snapshot-create-as",	"snapshot-create"},
 		{ "qemu-agent-command",	  "guest-command"    },
 		{ "guestinfo",		  "guest-info"	     },
@@ -291,8 +293,8 @@ static void what_harms_is_marked(void **state)
 		"vm-file", "vm-edit", "vm-set-memory", "snapshot-create", "snapshot-list",
 		"guest-ping", "guest-info", "guest-exec", "guest-fs", "guest-trim", "guest-thaw",
 		"guest-time", "guest-command", "job-list", "vm-qmp", "net-list", "net-show",
-		"net-leases", "net-start", "host-check", "reload", "reexec", "query-version",
-		"query-schema", "debug-loop", "qmp_capabilities" };
+		"net-leases", "net-start", "store-list", "host-check", "reload", "reexec",
+		"query-version", "query-schema", "debug-loop", "qmp_capabilities" };
 
 	(void)state;
 	for (size_t i = 0; i < api_verbs_n; i++) {

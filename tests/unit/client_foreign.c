@@ -160,7 +160,7 @@ static void a_sentence_names_the_vm_and_its_file(void **state)
 		{ "autostart", NULL, NULL,
 			"vmkeep enable NAME starts it with the host, vmkeep disable NAME does not" },
 		{ "terminal", "../x", "../x", "vmkeep console NAME" },
-		{ "pool-list", NULL, NULL,
+		{ "vol-list", NULL, NULL,
 			"disk images are files: qemu-img creates, converts and resizes them; name "
 			"one at Path= in a [Disk] section of /etc/vmkeep/NAME.vm" },
 		{ "snapshot", "restore", "web1",

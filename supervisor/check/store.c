@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/check/store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/child.h"
+#include "base/loop.h"
+#include "base/mem.h"
+#include "supervisor/core/daemon.h"
+
+/* Prints the mode, "m" if something is mounted there, "w" if it can be written, size and free
+ * space, and stops at the first that is not to be had. */
+static const char store_script[] = "stat -L -c %a -- \"$1/.\" || exit\n"
+				   "if mountpoint -q -- \"$1\"; then echo m; else echo -; fi\n"
+				   "if [ -w \"$1/.\" ]; then echo w; else echo -; fi\n"
+				   "exec df -B1 --output=size,avail -- \"$1\"\n";
+
+enum { STORE_SECONDS = 5 };
+
+struct stores_looking {
+	struct ev_loop *ev;
+	struct store_seen *store;
+	struct store_asked { /* of each store */
+		struct stores_looking *all;
+		struct store_seen *seen;
+		struct child *child;
+	} *asked;
+	size_t n;
+	struct loop_task later; /* done is not called before stores_look() has returned */
+	unsigned open;
+	void (*done)(void *data, const struct store_seen *s, size_t n);
+	void *data;
+};
+
+const char *store_state_name(enum store_state s)
+{
+	static const char *const names[] = {
+		[STORE_OK] = "ok",
+		[STORE_READ_ONLY] = "read-only",
+		[STORE_MISSING] = "missing",
+		[STORE_NOT_MOUNTED] = "not mounted",
+		[STORE_NO_ANSWER] = "not answering",
+	};
+	_Static_assert(ARRAY_SIZE(names) == STORE_STATES, "a state of a store has no name");
+
+	return names[s];
+}
+
+unsigned store_used(const struct store_seen *s)
+{
+	double used = s->room < s->size ? (double)(s->size - s->room) : 0;
+
+	return s->size ? (unsigned)(100 * used / (double)s->size) : 0;
+}
+
+void store_judge(struct store_seen *s, const char *printed, bool killed)
+{
+	uint64_t size = 0, room = 0;
+	char mounted = '-', writable = '-';
+	unsigned mode = 0;
+	int n = sscanf(printed, "%o %c %c %*[^\n] %" SCNu64 " %" SCNu64, &mode, &mounted, &writable,
+		&size, &room);
+
+	s->mode = n > 0 ? mode : 0;
+	if (killed)
+		s->state = STORE_NO_ANSWER;
+	else if (n <= 0)
+		s->state = STORE_MISSING;
+	else if (n < 5)
+		s->state = STORE_NO_ANSWER;
+	else if (s->require_mount && mounted != 'm')
+		s->state = STORE_NOT_MOUNTED;
+	else
+		s->state = s->read_only || writable != 'w' ? STORE_READ_ONLY : STORE_OK;
+	/* else those of another file system, or unknown */
+	if (s->state == STORE_OK || s->state == STORE_READ_ONLY) {
+		s->size = size;
+		s->room = room;
+	}
+}
+
+void stores_look_free(struct stores_looking *l)
+{
+	if (!l)
+		return;
+	loop_cancel(l->ev, &l->later);
+	for (size_t i = 0; i < l->n; i++) {
+		child_cancel(l->asked[i].child);
+		free(l->store[i].name);
+		free(l->store[i].path);
+	}
+	free(l->store);
+	free(l->asked);
+	free(l);
+}
+
+static void store_one_less(struct stores_looking *l)
+{
+	if (--l->open == 0)
+		l->done(l->data, l->store, l->n);
+}
+
+static void store_on_later(struct loop_task *t)
+{
+	store_one_less(container_of(t, struct stores_looking, later));
+}
+
+static void store_on_printed(void *data, const struct child_result *r)
+{
+	struct store_asked *a = data;
+
+	a->child = NULL;
+	store_judge(a->seen, r->out, r->status == -ETIMEDOUT);
+	store_one_less(a->all);
+}
+
+static void store_ask(struct stores_looking *l, size_t i)
+{
+	struct store_asked *a = &l->asked[i];
+	const char *argv[] = { "/bin/sh", "-c", store_script, "store", l->store[i].path, NULL };
+	struct child_options o = {
+		.argv = argv, .timeout = STORE_SECONDS, .done = store_on_printed, .data = a
+	};
+
+	*a = (struct store_asked){ .all = l, .seen = &l->store[i] };
+	a->seen->state = STORE_NO_ANSWER;
+	a->child = child_run(l->ev, &o, NULL);
+	l->open += a->child != NULL;
+}
+
+struct stores_looking *stores_look(struct daemon *d,
+	void (*done)(void *data, const struct store_seen *s, size_t n), void *data)
+{
+	struct stores_looking *l = xcalloc(1, sizeof *l);
+
+	*l = (struct stores_looking){
+		.ev = d->loop.ev, .n = 1 + d->conf.stores, .open = 1, .done = done, .data = data
+	};
+	l->store = xcalloc(l->n, sizeof *l->store);
+	l->asked = xcalloc(l->n, sizeof *l->asked);
+	l->store[0].name = xstrdup(CONF_STORE_DEFAULT);
+	l->store[0].path = xstrdup(d->image_dir);
+	for (size_t i = 0; i < d->conf.stores; i++) {
+		const struct conf_store *s = &d->conf.store[i];
+
+		l->store[i + 1] = (struct store_seen){ .name = xstrdup(s->id),
+			.path = xstrdup(s->path ? s->path : ""),
+			.require_mount = s->require_mount,
+			.read_only = s->read_only };
+	}
+	loop_later(l->ev, &l->later, store_on_later);
+	for (size_t i = 0; i < l->n; i++)
+		store_ask(l, i);
+	return l;
+}

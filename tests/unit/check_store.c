@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/* What the state of a store is, by what a child process could find out of it before its deadline. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "supervisor/check/store.h"
+
+#define DF "     1B-blocks        Avail\n"
+
+static const struct {
+	const char *printed;
+	bool killed, require_mount, read_only;
+	const char *state;
+	uint64_t size;
+	unsigned used, mode;
+} cases[] = {
+	/* clang-format off */
+	{ "700\nm\nw\n" DF "1000 500\n", false, false, false, "ok", 1000, 50, 0700 },
+	{ "700\n-\nw\n" DF "1000 999\n", false, false, false, "ok", 1000, 0, 0700 },
+	{ "700\nm\nw\n" DF "1000 150\n", false, true, false, "ok", 1000, 85, 0700 },
+	{ "1777\nm\n-\n" DF "1000 0\n", false, true, false, "read-only", 1000, 100, 01777 },
+	{ "755\nm\nw\n" DF "1000 500\n", false, false, true, "read-only", 1000, 50, 0755 },
+	{ "700\n-\nw\n" DF "1000 500\n", false, true, false, "not mounted", 0, 0, 0700 },
+	{ "700\n-\n-\n" DF "1000 500\n", false, true, true, "not mounted", 0, 0, 0700 },
+	{ "", false, true, true, "missing", 0, 0, 0 },
+	{ "700\n-\n", false, true, false, "not answering", 0, 0, 0700 },
+	{ "", true, false, false, "not answering", 0, 0, 0 },
+	{ "700\nm\nw\n", true, false, false, "not answering", 0, 0, 0700 },
+	{ "700\nm\nw\n", false, false, false, "not answering", 0, 0, 0700 }, /* no df */
+	/* avail may be more than a quota's size */
+	{ "700\nm\nw\n" DF "1000 1001\n", false, false, false, "ok", 1000, 0, 0700 },
+	{ "700\nm\nw\n" DF "18446744073709551615 9223372036854775807\n", false, false, false, "ok",
+	  UINT64_MAX, 50, 0700 },
+	/* clang-format on */
+};
+
+static void test_judge(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct store_seen s = { .require_mount = cases[i].require_mount,
+			.read_only = cases[i].read_only };
+
+		store_judge(&s, cases[i].printed, cases[i].killed);
+		assert_string_equal(store_state_name(s.state), cases[i].state);
+		assert_int_equal(s.size, cases[i].size);
+		assert_int_equal(store_used(&s), cases[i].used);
+		assert_int_equal(s.mode, cases[i].mode);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_judge),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
