@@ -57,6 +57,15 @@ static json_t *host_words(const char *s)
 	return json_string(safe);
 }
 
+static void host_add(json_t *rows, const char *check, const struct host_row *row)
+{
+	if (row->verdict != HOST_SILENT)
+		json_array_append_new(
+			rows, json_pack("[s, s, o, o]", check, host_verdict_name(row->verdict),
+				      host_words(row->text),
+				      row->cure[0] ? host_words(row->cure) : json_null()));
+}
+
 json_t *host_report(const struct host_facts *f)
 {
 	json_t *rows = json_array();
@@ -65,11 +74,14 @@ json_t *host_report(const struct host_facts *f)
 		struct host_row row = { .verdict = HOST_SILENT };
 
 		host_checks[i].fn(f, &row);
-		if (row.verdict != HOST_SILENT)
-			json_array_append_new(
-				rows, json_pack("[s, s, o, o]", host_checks[i].name,
-					      host_verdict_name(row.verdict), host_words(row.text),
-					      row.cure[0] ? host_words(row.cure) : json_null()));
+		host_add(rows, host_checks[i].name, &row);
+	}
+	for (size_t i = 1; i < f->stores; i++) {
+		_cleanup_(free_ptr) char *check = xasprintf("store %s", f->store[i].name);
+		struct host_row row = { .verdict = HOST_SILENT };
+
+		host_store(&f->store[i], &row);
+		host_add(rows, check, &row);
 	}
 	return api_table(api_host_row, rows);
 }
@@ -80,7 +92,8 @@ struct host_checking {
 	struct ev_loop *ev;
 	struct probes *probes;
 	struct host_facts facts;
-	struct child *nft, *dir;
+	struct child *nft;
+	struct stores_looking *stores;
 	struct loop_task later; /* done is not called before host_check_run() has returned */
 	unsigned open;		/* facts still pending */
 	void (*done)(void *data, json_t *table);
@@ -90,6 +103,7 @@ struct host_checking {
 static void host_checking_free(struct host_checking *h)
 {
 	loop_cancel(h->ev, &h->later);
+	stores_look_free(h->stores);
 	close_fd(&h->facts.root);
 	json_decref(h->facts.ruleset);
 	free(h);
@@ -109,7 +123,6 @@ void host_check_cancel(struct host_checking *h)
 		return;
 	probes_forget(h->probes, h);
 	child_cancel(h->nft);
-	child_cancel(h->dir);
 	host_checking_free(h);
 }
 
@@ -123,21 +136,12 @@ static void host_on_nft(void *data, const struct child_result *r)
 	host_one_less(h);
 }
 
-/* After a timeout, uses whatever was printed before it. */
-static void host_on_dir(void *data, const struct child_result *r)
+static void host_on_stores(void *data, const struct store_seen *s, size_t n)
 {
 	struct host_checking *h = data;
-	unsigned long long size, room;
-	unsigned mode;
-	int n = sscanf(r->out, "%o %*[^\n] %llu %llu", &mode, &size, &room);
 
-	h->dir = NULL;
-	if (n >= 1)
-		h->facts.mode = mode;
-	if (n == 3) {
-		h->facts.size = size;
-		h->facts.room = room;
-	}
+	h->facts.store = s;
+	h->facts.stores = n;
 	host_one_less(h);
 }
 
@@ -195,23 +199,18 @@ static void host_bridge_add(void *data, const char *network, const char *bridge,
 struct host_checking *host_check_run(
 	struct daemon *d, void (*done)(void *data, json_t *table), void *data)
 {
-	const char *image_dir = d->image_dir;
 	const char *nft[] = { "nft", "-j", "list", "ruleset", NULL };
-	const char *dir[] = { "/bin/sh", "-c",
-		"stat -L -c %a -- \"$1\" && exec df -B1 --output=size,avail -- \"$1\"", "dir",
-		image_dir, NULL };
 	struct host_checking *h = xcalloc(1, sizeof *h);
 
 	*h = (struct host_checking){
 		.ev = d->loop.ev, .probes = d->probes, .done = done, .data = data
 	};
 	h->facts.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	h->facts.image_dir = image_dir;
 	networks_each(d->networks, host_bridge_add, &h->facts);
-	h->open = 2;
+	h->open = 3;
 	loop_later(h->ev, &h->later, host_on_later);
 	h->nft = host_run(h, nft, RULESET_MAX, host_on_nft);
-	h->dir = host_run(h, dir, 0, host_on_dir);
+	h->stores = stores_look(d, host_on_stores, h);
 	probes_get(h->probes, conf_vm_binary(&(struct conf_vm){ 0 }), host_on_probe, h);
 	return h;
 }

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "supervisor/check/store.h"
 #include "supervisor/qemu/probe.h"
 
 struct daemon;
@@ -29,8 +30,7 @@ const char *host_verdict_name(enum host_verdict v); /* "PASS" */
 enum { HOST_BRIDGES_MAX = 16 };
 
 struct host_facts {
-	int root; /* fd of / */
-	const char *image_dir;
+	int root;			   /* fd of / */
 	char bridge[HOST_BRIDGES_MAX][16]; /* of vmkeep networks */
 	size_t bridges;
 
@@ -38,8 +38,8 @@ struct host_facts {
 	struct err qemu_error, kvm_error; /* empty: no error */
 	double kvm_seconds;		  /* that the proof took */
 	json_t *ruleset;		  /* NULL: nft failed */
-	uint64_t room, size; /* of the image directory's file system; size 0: unknown */
-	unsigned mode;	     /* of the image directory, 0: unknown */
+	const struct store_seen *store;	  /* the first is the image directory */
+	size_t stores;
 };
 
 struct host_row {
@@ -66,6 +66,8 @@ typedef void host_check_fn(const struct host_facts *f, struct host_row *row);
 /* host_cpu.c */
 host_check_fn host_cpu, host_kvm_device, host_kvm, host_nested, host_iommu, host_qemu,
 	host_programs, host_firmware;
+/* What is wrong with a store: whether it is there, its space, its mode. */
+void host_store(const struct store_seen *s, struct host_row *row);
 /* host_system.c */
 host_check_fn host_cgroups, host_memory, host_huge_pages, host_room, host_image_access,
 	host_clock_source, host_time_sync, host_security;

@@ -10,7 +10,12 @@
 #include "supervisor/check/host.h"
 #include "supervisor/host/meminfo.h"
 
-enum { SMALL_TEXT = 256, MEMINFO_TEXT = 8192, SHORT = 20 /* warn below 1/20 */ };
+enum {
+	SMALL_TEXT = 256,
+	MEMINFO_TEXT = 8192,
+	SHORT = 20, /* warn below 1/20 of the memory */
+	FULL = 85   /* warn from this many percent of a file system on */
+};
 
 void host_cgroups(const struct host_facts *f, struct host_row *row)
 {
@@ -83,39 +88,61 @@ void host_huge_pages(const struct host_facts *f, struct host_row *row)
 		host_row(row, HOST_PASS, NULL, "none reserved, which guests do not need");
 }
 
-void host_room(const struct host_facts *f, struct host_row *row)
+static void host_system_room(const struct store_seen *s, struct host_row *row)
 {
+	_cleanup_(free_ptr) char *quoted = text_shell_quote(s->path),
+				 *cure = xasprintf("findmnt -T %s shows how it is mounted", quoted);
 	char room[16], size[16];
 
-	if (!f->size) {
+	text_size(room, sizeof room, s->room);
+	text_size(size, sizeof size, s->size);
+	if (!s->size)
 		host_row(row, HOST_WARN, "does it exist, and is its file system mounted?",
-			"'%s': df did not answer within 5 s", f->image_dir);
-		return;
-	}
-	text_size(room, sizeof room, f->room);
-	text_size(size, sizeof size, f->size);
-	if (f->room < f->size / SHORT)
-		host_row(row, HOST_WARN, "free space: guests whose disks cannot grow are paused",
-			"%s of %s left in '%s'", room, size, f->image_dir);
+			"'%s' is %s", s->path, store_state_name(s->state));
+	else if (s->read_only)
+		host_row(row, HOST_PASS, NULL, "'%s' is read-only", s->path);
+	else if (s->state == STORE_READ_ONLY)
+		host_row(row, HOST_WARN, cure, "'%s' is read-only", s->path);
 	else
-		host_row(row, HOST_PASS, NULL, "%s of %s left in '%s'", room, size, f->image_dir);
+		host_row(row, store_used(s) >= FULL ? HOST_WARN : HOST_PASS,
+			store_used(s) >= FULL
+				? "free space: guests whose disks cannot grow are paused"
+				: NULL,
+			"%s of %s left in '%s'", room, size, s->path);
 }
 
 /* Guests do not need any access: each has its own files mounted individually. */
-void host_image_access(const struct host_facts *f, struct host_row *row)
+static void host_system_access(const struct store_seen *s, struct host_row *row)
 {
-	_cleanup_(free_ptr) char *quoted = text_shell_quote(f->image_dir),
+	_cleanup_(free_ptr) char *quoted = text_shell_quote(s->path),
 				 *cure = xasprintf("chmod 0700 %s", quoted);
 
-	if (!f->mode)
+	if (!s->mode)
 		return;
-	if (f->mode & 077)
+	if (s->mode & 077)
 		host_row(row, HOST_WARN, cure,
 			"'%s' has mode %04o: users other than root can reach images in it, and lock those that they may read",
-			f->image_dir, f->mode);
+			s->path, s->mode);
 	else
-		host_row(
-			row, HOST_PASS, NULL, "'%s' is accessible only to its owner", f->image_dir);
+		host_row(row, HOST_PASS, NULL, "'%s' is accessible only to its owner", s->path);
+}
+
+void host_room(const struct host_facts *f, struct host_row *row)
+{
+	host_system_room(&f->store[0], row);
+}
+
+void host_image_access(const struct host_facts *f, struct host_row *row)
+{
+	host_system_access(&f->store[0], row);
+}
+
+/* Media that everybody may read are usual in a read-only one. */
+void host_store(const struct store_seen *s, struct host_row *row)
+{
+	host_system_room(s, row);
+	if (row->verdict == HOST_PASS && !s->read_only && (s->mode & 077))
+		host_system_access(s, row);
 }
 
 void host_clock_source(const struct host_facts *f, struct host_row *row)

@@ -29,6 +29,7 @@ void verb_host_check(struct daemon *d, struct request *r)
 {
 	struct asking *a = xcalloc(1, sizeof *a);
 
+	daemon_look_conf(d); /* for the stores */
 	a->r = r;
 	request_on_gone(r, verb_host_asking_gone, a);
 	a->checking = host_check_run(d, verb_host_asking_done, a);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Stores: images in other directories than the image directory, under the same rules: what a store has is used, and
 nothing is created, followed or replaced where the image directory would not allow it."""
+import json
 import os
 import re
 import shutil
@@ -324,6 +325,25 @@ def test_list(daemon):
     assert list(listed(daemon)) == ["default"]
     for name in ("nas", "small"):
         daemon.exec("umount", "-l", place(daemon, name))
+
+
+def test_host_check(daemon):
+    """A row for each; the line that is printed closes one that others may enter, and space is missed from 85 % on."""
+    stores(daemon, nas="", gone="")
+    os.rmdir(place(daemon, "gone"))
+    daemon.exec("sh", "-ec", smallfs.mount_line(place(daemon), "8m"))
+
+    def row():
+        rows = {row["check"]: row for row in json.loads(daemon.vmkeep("--json", "host", "check").out)}
+        assert rows["store gone"]["text"] == "'%s' is missing" % place(daemon, "gone")
+        return rows["store nas"]
+
+    assert row()["verdict"] == "WARN" and "mode 0755" in row()["text"]
+    daemon.exec("sh", "-c", row()["cure"])
+    assert row()["verdict"] == "PASS" and "left in '%s'" % place(daemon) in row()["text"]
+    daemon.exec("sh", "-c", "dd if=/dev/zero of=%s/fill bs=4k 2>/dev/null || :" % place(daemon))
+    assert row()["verdict"] == "WARN" and row()["text"].startswith("0 of ")
+    daemon.exec("umount", "-l", place(daemon))
 
 
 def test_store_that_hangs(daemon):

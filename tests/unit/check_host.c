@@ -86,12 +86,15 @@ static void put(int root, const char *top, const char *path, const char *content
 	assert_int_equal(file_replace(root, path, 0644, content, strlen(content), false, NULL), 0);
 }
 
+static char images[] = "/images", own[] = "/my images";
+
 static void test_cases(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		char top[] = "/tmp/vmkeep-host-XXXXXX";
-		struct host_facts f = { .image_dir = "/images" };
+		struct store_seen store = { .path = images, .state = STORE_MISSING };
+		struct host_facts f = { .store = &store, .stores = 1 };
 		struct host_row row = { .verdict = HOST_SILENT };
 
 		assert_non_null(mkdtemp(top));
@@ -159,7 +162,8 @@ static void test_image_access(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct host_facts f = { .image_dir = "/my images", .mode = rows[i].mode };
+		struct store_seen store = { .path = own, .mode = rows[i].mode };
+		struct host_facts f = { .store = &store, .stores = 1 };
 		struct host_row row = { .verdict = HOST_SILENT };
 
 		host_image_access(&f, &row);
@@ -169,15 +173,67 @@ static void test_image_access(void **state)
 	}
 }
 
+/* One row for each store: the worst that is to be said of it. */
+static void test_stores(void **state)
+{
+	static const struct {
+		enum store_state state;
+		bool read_only;
+		uint64_t room; /* of 100G */
+		unsigned mode;
+		enum host_verdict verdict;
+		const char *text, *cure;
+	} rows[] = {
+		/* clang-format off */
+		{ STORE_OK, false, 16, 0700, HOST_PASS, "16G of 100G left in '/my images'", "" },
+		{ STORE_OK, false, 15, 0700, HOST_WARN, "15G of 100G left in '/my images'", "free space" },
+		{ STORE_OK, false, 0, 0755, HOST_WARN, "0 of 100G left", "free space" },
+		{ STORE_OK, false, 50, 0755, HOST_WARN, "has mode 0755", "chmod 0700 '/my images'" },
+		{ STORE_READ_ONLY, true, 0, 0755, HOST_PASS, "is read-only", "" },
+		{ STORE_READ_ONLY, false, 50, 0700, HOST_WARN, "is read-only", "findmnt -T '/my images'" },
+		{ STORE_MISSING, false, 0, 0, HOST_WARN, "'/my images' is missing", "mounted?" },
+		{ STORE_NOT_MOUNTED, true, 0, 0, HOST_WARN, "'/my images' is not mounted", "mounted?" },
+		{ STORE_NO_ANSWER, false, 0, 0755, HOST_WARN, "'/my images' is not answering", "mounted?" },
+		/* clang-format on */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		bool there = rows[i].state == STORE_OK || rows[i].state == STORE_READ_ONLY;
+		struct store_seen s = { .path = own,
+			.read_only = rows[i].read_only,
+			.state = rows[i].state,
+			.size = there ? UINT64_C(100) << 30 : 0,
+			.room = rows[i].room << 30,
+			.mode = rows[i].mode };
+		struct host_row row = { .verdict = HOST_SILENT };
+
+		host_store(&s, &row);
+		if (row.verdict != rows[i].verdict || !strstr(row.text, rows[i].text) ||
+			!strstr(row.cure, rows[i].cure))
+			fail_msg("row %zu: '%s' (%s)", i, row.text, row.cure);
+		assert_int_equal(row.cure[0] != '\0', row.verdict == HOST_WARN);
+	}
+}
+
 static void test_report(void **state)
 {
-	struct host_facts f = { .root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC),
-		.image_dir = "/" };
+	static char name[] = "nas", path[] = "/";
+	struct store_seen store[] = { { .name = name, .path = path },
+		{ .name = name, .path = path, .state = STORE_NOT_MOUNTED } };
+	struct host_facts f = {
+		.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), .store = store, .stores = 2
+	};
 	json_t *table = host_report(&f), *row;
 	size_t i;
 
 	(void)state;
 	assert_true(json_array_size(json_object_get(table, "rows")) > 15);
+	row = json_array_get(json_object_get(table, "rows"),
+		json_array_size(json_object_get(table, "rows")) - 1);
+	assert_string_equal(json_string_value(json_array_get(row, 0)), "store nas");
+	assert_string_equal(json_string_value(json_array_get(row, 1)), "WARN");
+	assert_string_equal(json_string_value(json_array_get(row, 2)), "'/' is not mounted");
 	json_array_foreach (json_object_get(table, "rows"), i, row) {
 		assert_int_equal(json_array_size(row), 4);
 		if (!streq(json_string_value(json_array_get(row, 1)), "PASS"))
@@ -215,6 +271,7 @@ int main(void)
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_kvm_cures),
 		cmocka_unit_test(test_image_access),
+		cmocka_unit_test(test_stores),
 		cmocka_unit_test(test_report),
 		cmocka_unit_test(test_memory),
 	};
