@@ -192,6 +192,7 @@ static void host_bridge_add(void *data, const char *network, const char *bridge,
 {
 	struct host_facts *f = data;
 
+	f->networks_up |= up;
 	if (bridge[0] && f->bridges < HOST_BRIDGES_MAX)
 		snprintf(f->bridge[f->bridges++], sizeof f->bridge[0], "%.15s", bridge);
 }

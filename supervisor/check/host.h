@@ -33,6 +33,7 @@ struct host_facts {
 	int root;			   /* fd of / */
 	char bridge[HOST_BRIDGES_MAX][16]; /* of vmkeep networks */
 	size_t bridges;
+	bool networks_up; /* at least one */
 
 	const struct probe *qemu;	  /* NULL: see qemu_error */
 	struct err qemu_error, kvm_error; /* empty: no error */

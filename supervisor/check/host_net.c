@@ -229,6 +229,9 @@ void host_ip_forward(const struct host_facts *f, struct host_row *row)
 
 	if (host_read(f, "proc/sys/net/ipv4/ip_forward", text, sizeof text) && text[0] == '1')
 		host_row(row, HOST_PASS, NULL, "on");
+	else if (f->networks_up)
+		host_row(row, HOST_FAIL, "vmkeep reload switches it on again",
+			"off, though networks are up: guests reach nothing beyond this host");
 	else
 		host_row(row, HOST_PASS, NULL, "off; the first network enables it");
 }

@@ -23,6 +23,14 @@ int network_ip_forward(bool on, struct err *e)
 	return 0;
 }
 
+bool network_forwards(void)
+{
+	char c[4];
+
+	return file_peek(AT_FDCWD, "/proc/sys/net/ipv4/ip_forward", c, sizeof c) <= 0 ||
+	       c[0] != '0';
+}
+
 int network_make_bridge(struct network *n, struct err *e)
 {
 	const struct net_choice *c = &n->plan.choice;

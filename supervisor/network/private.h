@@ -178,6 +178,7 @@ void network_nft_end(struct networks *ns);
 
 /* make.c */
 int network_ip_forward(bool on, struct err *e);
+bool network_forwards(void); /* ip_forward is on, as far as is known */
 int network_make_bridge(struct network *n, struct err *e);
 /* Finds its bridge: by name, else by alias and MAC under another name. A bridge that only has the
  * same name may be somebody else's. Index 0: there is none. */

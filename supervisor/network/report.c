@@ -116,8 +116,12 @@ static const char *report_health(const struct network *n, bool nics, char troubl
 	if (network_rules_lost(n))
 		return n->nft ? "its firewall rules are being loaded"
 			      : "its firewall rules are gone: vmkeep reload restores them";
+	if (!network_forwards())
+		return "IP forwarding is off: vmkeep reload switches it on";
 	if (n->conf.dns && !n->dns)
-		return "no DNS: port 53 is taken";
+		return dnsmasq_port_free(n->plan.choice.address)
+			       ? "no DNS: port 53 was taken, and is free now: vmkeep reload"
+			       : "no DNS: port 53 is taken";
 	if (n->plan.step[NET_STEP_DNSMASQ] && !streq(dnsmasq_health(&n->dnsmasq), "ok"))
 		return dnsmasq_health(&n->dnsmasq);
 	if ((nics && network_tap_trouble(n, trouble, TROUBLE_MAX)) ||

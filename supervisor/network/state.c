@@ -391,24 +391,40 @@ bool network_rules_lost(const struct network *n)
 	       (nft_is_lost(n->plan.table) || nft_is_lost(n->ns->door.table));
 }
 
+/* Whoever had port 53 when the network came up is gone. */
+static bool state_gets_dns(struct network *n)
+{
+	if (!n->conf.dns || n->dns || !n->plan.step[NET_STEP_DNSMASQ] ||
+		!dnsmasq_port_free(n->plan.choice.address))
+		return false;
+	log_info(NULL, "network %s: port 53 is free: guests get DNS as they renew their leases",
+		n->name);
+	n->dns = true;
+	return true;
+}
+
 void network_repair(struct network *n, bool all)
 {
 	struct err e = ERR_INIT;
-	bool recreated = false;
+	bool recreated = false, dns;
 
 	if (n->state != NETWORK_UP)
 		return;
+	dns = state_gets_dns(n);
 	if (!network_stands(n))
 		log_warning(NULL, "network %s: bridge '%s' is gone or down, recreating it", n->name,
 			n->plan.choice.bridge);
 	else if (!n->nft && network_rules_lost(n))
 		log_warning(NULL, "network %s: its firewall rules are gone, loading them again",
 			n->name);
-	else if (!all)
+	else if (!network_forwards())
+		log_warning(
+			NULL, "network %s: IP forwarding is off, switching it on again", n->name);
+	else if (!all && !dns)
 		return;
 	if (state_restore(n, &recreated, &e) == 0) {
 		/* the taps and dnsmasq's socket were lost with the old bridge */
-		if (recreated && n->plan.step[NET_STEP_DNSMASQ])
+		if ((recreated || dns) && n->plan.step[NET_STEP_DNSMASQ])
 			dnsmasq_restart(&n->dnsmasq);
 		if (recreated)
 			network_join_all(n);

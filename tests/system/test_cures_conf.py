@@ -306,6 +306,15 @@ def a_full_network(p, daemon):
     daemon.ok("net", "stop", "lab")
 
 
+@cure("vmkeep reload switches it on again")
+def forwarding_was_switched_off(p, daemon):
+    daemon.ok("net", "start", "default")
+    daemon.exec("sysctl", "-qw", "net.ipv4.ip_forward=0")
+    p.types(p.host("IP forwarding"))
+    assert daemon.exec("cat", "/proc/sys/net/ipv4/ip_forward") == "1\n"
+    daemon.ok("net", "stop", "default")
+
+
 @cure("restrict it to addresses of its own (listen-on, interface=), or write [DNS] Enable=no in the .network file",
       "restrict it to interfaces of its own, or stop it")
 def port_53_is_taken(p, daemon):

@@ -318,6 +318,51 @@ def test_reload_sets_rules_and_forwarding_again(daemon):
     assert daemon.exec("cat", "/proc/sys/net/ipv4/ip_forward") == "1\n"
 
 
+HOLDER = """import socket, time
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind(("0.0.0.0", 53))
+print("holds", flush=True)
+time.sleep(3600)"""
+
+
+def network_told(daemon):
+    """The health of the only network; list --problems says the same."""
+    health = daemon.rows("net", "list")[0]["health"]
+    said = daemon.vmkeep("list", "--problems").out
+    assert said == ("OK: no problems\n" if health == "ok" else "WARNING network default: %s\n" % health)
+    return health
+
+
+@pytest.mark.parametrize("cure", ["reload", "net start default", "start a"])
+def test_port_53_is_free_again(daemon, cure):
+    """Nobody need cut the guests off to get DNS back."""
+    micro_with_nic(daemon, "a")
+    holder = daemon.stream_of("python3", "-c", HOLDER)
+    holder.until("holds")
+    daemon.ok("net", "start", "default")
+    index = link(daemon, "virbr0")["ifindex"]
+    assert network_told(daemon) == "no DNS: port 53 is taken"
+    holder.end()
+    daemon.eventually(lambda: daemon.rows("net", "list")[0]["health"], lambda health: health != "no DNS: port 53 is taken")
+    assert network_told(daemon) == "no DNS: port 53 was taken, and is free now: vmkeep reload"
+    daemon.ok(*cure.split())
+    daemon.eventually(lambda: daemon.rows("net", "list")[0]["health"], lambda health: health == "ok")
+    assert network_told(daemon) == "ok" and daemon.one("net", "show", "default")["dns"]["enabled"] and link(daemon, "virbr0")["ifindex"] == index
+    assert "dport 53 accept" in daemon.exec("nft", "list", "ruleset")
+    daemon.eventually(lambda: daemon.exec("ss", "-lnu", "sport", "=", ":53"), lambda found: "192.168.122.1" in found)
+
+
+@pytest.mark.parametrize("cure", ["reload", "net start default", "start a"])
+def test_forwarding_is_switched_off(daemon, cure):
+    """As a hardening script does it."""
+    micro_with_nic(daemon, "a")
+    daemon.ok("net", "start", "default")
+    daemon.exec("sysctl", "-qw", "net.ipv4.ip_forward=0")
+    assert network_told(daemon) == "IP forwarding is off: vmkeep reload switches it on"
+    daemon.ok(*cure.split())
+    assert network_told(daemon) == "ok" and daemon.exec("cat", "/proc/sys/net/ipv4/ip_forward") == "1\n"
+
+
 def test_bridge_in_whose_place_another_one_stands(daemon):
     """The other bridge is left alone, and the error says so."""
     micro_with_nic(daemon, "a")
