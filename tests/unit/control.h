@@ -362,4 +362,30 @@ static inline const char *error_text(const json_t *reply, const char *member)
 	return json_string_value(json_object_get(json_object_get(reply, "error"), member));
 }
 
+/* A new client gets its answer. */
+static inline void others_are_served(void)
+{
+	struct client c;
+	json_t *o;
+
+	call(&c);
+	o = ask(&c, "{\"execute\":\"job-list\"}\n");
+	assert_non_null(json_object_get(o, "return"));
+	json_decref(o);
+	hang_up(&c);
+}
+
+/* The error contains this, and then the connection ends. */
+static inline void assert_refused(struct client *c, const char *desc)
+{
+	json_t *o = read_line(c);
+
+	assert_non_null(error_text(o, "desc"));
+	if (!strstr(error_text(o, "desc"), desc))
+		fail_msg("'%s' not in '%s'", desc, error_text(o, "desc"));
+	json_decref(o);
+	WAIT_FOR(c->end);
+	hang_up(c);
+}
+
 #endif

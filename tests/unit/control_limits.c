@@ -11,30 +11,6 @@
 #include <malloc.h>
 #include <sys/mman.h>
 
-static void others_are_served(void)
-{
-	struct client c;
-	json_t *o;
-
-	call(&c);
-	o = ask(&c, "{\"execute\":\"job-list\"}\n");
-	assert_non_null(json_object_get(o, "return"));
-	json_decref(o);
-	hang_up(&c);
-}
-
-static void assert_refused(struct client *c, const char *desc)
-{
-	json_t *o = read_line(c);
-
-	assert_non_null(error_text(o, "desc"));
-	if (!strstr(error_text(o, "desc"), desc))
-		fail_msg("'%s' not in '%s'", desc, error_text(o, "desc"));
-	json_decref(o);
-	WAIT_FOR(c->end);
-	hang_up(c);
-}
-
 static void a_request_of_100_mb_is_cut_at_the_limit(void **state)
 {
 	static const char *const begin[] = { "{\"execute\":\"", "{\"a\":1.", "{", "{\"a\":\"\\" };

@@ -15,6 +15,15 @@ static void on_kvm(void *data, const struct probe *none, const struct err *e)
 	answered(data, e);
 }
 
+static void init(struct fixture *f, struct kvm *k, const char *accel)
+{
+	const struct ask blank = {
+		.ev = f->loop.ev, .jail = stand_in_jail(), .root = f->dir, .uids = &uids
+	};
+
+	kvm_init(k, &blank, accel);
+}
+
 static void prove(struct fixture *f, struct kvm *k, const char *binary)
 {
 	f->calls = 0;
@@ -27,12 +36,9 @@ static void prove(struct fixture *f, struct kvm *k, const char *binary)
 static void test_boot_proof(void **state)
 {
 	struct fixture *f = *state;
-	const struct ask blank = {
-		.ev = f->loop.ev, .jail = stand_in_jail(), .root = f->dir, .uids = &uids
-	};
 	struct kvm k;
 
-	kvm_init(&k, &blank, "tcg");
+	init(f, &k, "tcg");
 	prove(f, &k, qemu);
 	assert_int_equal(f->calls, 1);
 	kvm_prove(&k, qemu, on_kvm, f);
@@ -44,13 +50,10 @@ static void test_boot_proof(void **state)
 static void test_slow_proof(void **state)
 {
 	struct fixture *f = *state;
-	const struct ask blank = {
-		.ev = f->loop.ev, .jail = stand_in_jail(), .root = f->dir, .uids = &uids
-	};
 	char *path = script(f, "qemu", "sleep 0.5; exec qemu-system-x86_64 \"$@\"");
 	struct kvm k;
 
-	kvm_init(&k, &blank, "tcg");
+	init(f, &k, "tcg");
 	k.seconds[0] = 0.05;
 	k.seconds[1] = stretched(30);
 	prove(f, &k, path);
@@ -72,14 +75,11 @@ static void show(int root, struct kvm_seen *s)
 static void test_lost_proof(void **state)
 {
 	struct fixture *f = *state;
-	const struct ask blank = {
-		.ev = f->loop.ev, .jail = stand_in_jail(), .root = f->dir, .uids = &uids
-	};
 	char *path = script(f, "qemu", "exec qemu-system-x86_64 \"$@\"");
 	struct kvm k;
 
 	shown = (struct kvm_seen){ .flag = "svm", .loaded = true, .ino = 7 };
-	kvm_init(&k, &blank, "tcg");
+	init(f, &k, "tcg");
 	k.look = show;
 	prove(f, &k, path);
 	assert_int_equal(runs(f), k.tries + 1);
@@ -116,14 +116,11 @@ static void test_lost_proof(void **state)
 static void test_hangs_again(void **state)
 {
 	struct fixture *f = *state;
-	const struct ask blank = {
-		.ev = f->loop.ev, .jail = stand_in_jail(), .root = f->dir, .uids = &uids
-	};
 	char *path = script(f, "qemu", "exec sleep 60");
 	struct kvm k;
 
 	shown = (struct kvm_seen){ .flag = "svm", .loaded = true, .ino = 7 };
-	kvm_init(&k, &blank, "tcg");
+	init(f, &k, "tcg");
 	k.look = show;
 	for (size_t n = 0; n < KVM_TRIES; n++)
 		k.seconds[n] = 0.1;
@@ -170,16 +167,13 @@ static void test_no_proof(void **state)
 	};
 	/* clang-format on */
 	struct fixture *f = *state;
-	const struct ask blank = {
-		.ev = f->loop.ev, .jail = stand_in_jail(), .root = f->dir, .uids = &uids
-	};
 	size_t before = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		char *path = script(f, "qemu", cases[i].rest);
 		struct kvm k;
 
-		kvm_init(&k, &blank, cases[i].accel);
+		init(f, &k, cases[i].accel);
 		for (size_t n = 0; i == 1 && n < KVM_TRIES; n++)
 			k.seconds[n] = 1; /* time for a shell to start on a busy machine */
 		f->calls = 0;
