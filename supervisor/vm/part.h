@@ -40,7 +40,6 @@ struct vm_part_file { /* qcow2 */
 	const char *id, *node; /* the name shown to people, and QEMU's */
 };
 
-/* Hotplug will add two members that wait in a job, next to start and close. */
 struct vm_part {
 	const char *name;
 
