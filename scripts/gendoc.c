@@ -245,6 +245,8 @@ static void verb(const struct api_verb *v)
 	if (arg)
 		roff_list_begin(true);
 	for (size_t i = 0; (arg = api_verb_arg(v, i)); i++) {
+		if (arg->client)
+			continue;
 		roff_word(".It Ar", arg->name);
 		printf(" Pq %s%s\n", api_type_name(arg->type), arg->required ? ", required" : "");
 		roff_text(argument_help(v, i, arg));

@@ -54,6 +54,7 @@ struct api_arg {
 	const char *help;
 	const char *choices[API_CHOICES_MAX]; /* if only these are valid; ends with NULL */
 	bool harms;			      /* overrides a protection: never suggested */
+	bool client;			      /* an option of the command: never sent */
 };
 
 enum api_target { API_NO_TARGET, API_VM, API_VMS /* several, globs */, API_NETWORK, API_NETWORKS };

@@ -150,7 +150,7 @@ static int check_unknown(const struct api_verb *v, const char *key, struct err *
 	size_t n = 0;
 
 	while ((arg = api_verb_arg(v, n)))
-		names[n++] = arg->harms ? NULL : arg->name;
+		names[n++] = arg->harms || arg->client ? NULL : arg->name;
 	nearest = text_nearest(key, names, n);
 	err_set(e, ERR_USAGE, "%s: unknown argument '%.64s'", v->execute, key);
 	if (nearest)
@@ -188,7 +188,7 @@ int api_check_arguments(const struct api_verb *v, json_t *args, struct err *e)
 	json_object_foreach (args, key, value) {
 		size_t i = 0;
 
-		while ((arg = api_verb_arg(v, i)) && !streq(arg->name, key))
+		while ((arg = api_verb_arg(v, i)) && (arg->client || !streq(arg->name, key)))
 			i++;
 		if (!arg)
 			return check_unknown(v, key, e);

@@ -22,10 +22,12 @@ static json_t *schema_arguments(const struct api_verb *v)
 	json_t *a = json_array();
 
 	for (size_t i = 0; (arg = api_verb_arg(v, i)); i++)
-		json_array_append_new(
-			a, json_pack("{s:s, s:s, s:b, s:o*, s:s}", "name", arg->name, "type",
-				   api_type_name(arg->type), "required", arg->required, "choices",
-				   schema_texts(arg->choices, API_CHOICES_MAX), "help", arg->help));
+		if (!arg->client)
+			json_array_append_new(a,
+				json_pack("{s:s, s:s, s:b, s:o*, s:s}", "name", arg->name, "type",
+					api_type_name(arg->type), "required", arg->required,
+					"choices", schema_texts(arg->choices, API_CHOICES_MAX),
+					"help", arg->help));
 	return a;
 }
 

@@ -22,6 +22,9 @@ const struct api_verb api_verbs[] = {
 	  .arg = {
 		{ "paused", API_BOOL, false, "--paused",
 		  "leave it paused at its first instruction" },
+		{ "console", API_BOOL, false, "--console",
+		  "then connect the terminal to its console, which shows all since the start; "
+		  "one VM only", .client = true },
 	  },
 	  .result = "the state reached", .returns = { .members = api_life },
 	  .help = "start VMs",
@@ -135,6 +138,9 @@ const struct api_verb api_verbs[] = {
 		"watch" },
 		{ "lines", API_INT, false, "--lines N",
 		  "how many past lines to print first, 200 by default" },
+		{ "since-start", API_BOOL, false, "--since-start",
+		  "print first all that is logged since the VM was started, in place of the last "
+		  "lines" },
 	  },
 	  .result = "the port; its raw bytes follow, in both directions",
 	  .returns = { .members = api_serial },

@@ -95,16 +95,16 @@ static int args_take_value(
 static int args_set_argument(
 	struct args *a, const struct api_arg *arg, const char *text, struct err *e)
 {
-	json_t *v = option_value(arg, text, e);
+	json_t *v = option_value(arg, text, e), *to = arg->client ? a->own : a->arguments;
 
 	if (!v)
 		return err_wrap(e, -EINVAL, "%s", arg->option);
-	if (arg->type == API_WORDS && json_object_get(a->arguments, arg->name)) {
-		json_array_extend(json_object_get(a->arguments, arg->name), v);
+	if (arg->type == API_WORDS && json_object_get(to, arg->name)) {
+		json_array_extend(json_object_get(to, arg->name), v);
 		json_decref(v);
 		return 0;
 	}
-	return json_object_set_new(a->arguments, arg->name, v);
+	return json_object_set_new(to, arg->name, v);
 }
 
 /* "--no-wait" sets "wait" to false. */
@@ -364,6 +364,7 @@ int args_parse(struct args *a, size_t argc, const char *const *argv, struct err 
 	int r;
 
 	a->arguments = json_object();
+	a->own = json_object();
 	a->words = p.operand = xcalloc(argc, sizeof *p.operand);
 	r = args_find_verb(&p, rest, &n, e);
 	p.word = rest;
@@ -390,6 +391,7 @@ int args_parse(struct args *a, size_t argc, const char *const *argv, struct err 
 void args_release(struct args *a)
 {
 	json_decref(a->arguments);
+	json_decref(a->own);
 	free(a->words);
 	free(a->spelling);
 	*a = (struct args)ARGS_INIT;

@@ -29,6 +29,7 @@ struct args {
 	const char **target;	       /* names and globs as typed, borrowed */
 	size_t targets;
 	json_t *arguments;  /* without the target */
+	json_t *own;	    /* those that the client acts on, and does not send */
 	const char **words; /* backing array of target */
 };
 

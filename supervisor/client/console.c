@@ -178,18 +178,68 @@ static int client_console_attach(struct console *s)
 	return console_finish(s, ending);
 }
 
-int console_run(struct command *c)
+static int console_attach_to(struct command *c, bool watch)
 {
-	struct console s = { .c = c, .typed = BUF_MAX(TYPED_MAX) };
-	int r = calls_begin(c);
+	struct console s = {
+		.c = c, .name = c->target[0], .watch = watch, .typed = BUF_MAX(TYPED_MAX)
+	};
+	int r;
 
-	if (r)
-		return r;
-	s.name = c->target[0];
-	s.watch = json_is_true(json_object_get(c->args->arguments, "watch"));
 	s.raw = isatty(STDIN_FILENO);
 	s.input = s.raw || !s.watch;
 	r = client_console_attach(&s);
 	buf_release(&s.typed);
 	return r;
+}
+
+int console_run(struct command *c)
+{
+	int r = calls_begin(c);
+
+	if (r)
+		return r;
+	return console_attach_to(c, json_is_true(json_object_get(c->args->arguments, "watch")));
+}
+
+/* --- start --console --- */
+
+static bool console_is_fresh; /* the VM was started, and not running already */
+
+int start_status(const json_t *result)
+{
+	console_is_fresh = !json_is_false(json_object_get(result, "changed"));
+	return 0;
+}
+
+static int console_after_start(struct command *c)
+{
+	json_auto_t *arguments =
+		json_pack("{s:s, s:b}", "name", c->target[0], "since-start", console_is_fresh);
+	json_t *result;
+	struct err e = ERR_INIT;
+
+	conn_release(&c->conn); /* events may follow on it */
+	if (conn_open(&c->conn, conn_run_dir(c->args->run), &e) < 0)
+		return errors_print(NULL, &e);
+	result = conn_call(&c->conn, "vm-console", arguments, &e);
+	if (!result)
+		return errors_print(c->target[0], &e);
+	json_decref(result);
+	return console_attach_to(c, false);
+}
+
+int start_run(struct command *c)
+{
+	bool console = json_is_true(json_object_get(c->args->own, "console"));
+	struct err e = ERR_INIT;
+	int r;
+
+	if (console && json_is_false(json_object_get(c->args->arguments, "wait")))
+		err_set(&e, ERR_USAGE, "--console waits for the start: not with --no-wait");
+	else if (console && (c->args->targets > 1 || strpbrk(c->args->target[0], "*?[")))
+		err_set(&e, ERR_USAGE, "--console takes the name of one VM");
+	if (e.number)
+		return errors_print(NULL, &e);
+	r = calls_run(c);
+	return r || !console ? r : console_after_start(c);
 }

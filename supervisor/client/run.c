@@ -238,6 +238,7 @@ static int run_version(struct command *c)
 
 /* clang-format off */
 static const struct command_form forms[] = {
+	{ "vm-start", start_run, NULL, NULL, start_status },
 	{ "vm-list", problems_run, run_list_print, problems_print },
 	{ "vm-info", NULL, run_info_print, .column = "holds", "no", ERR_FAILED },
 	{ "vm-history", NULL, run_history_print },

@@ -40,6 +40,7 @@ int logfile_open(struct logfile *l, int log_fd, const char *vm, const char *name
 	l->dirfd = openat(log_fd, vm, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	l->name = xstrdup(name);
 	l->max = max;
+	l->written = 0;
 	l->keep = keep;
 	if (l->dirfd < 0 || logfile_open_end(l) < 0)
 		return err_errno(e, "open log '%s/%s'", vm, name);
@@ -70,8 +71,10 @@ void logfile_append(struct logfile *l, const void *data, size_t len)
 	if (l->max && l->size && l->size + len > l->max)
 		logfile_rotate(l);
 	/* a full disk only loses log output */
-	if (l->fd >= 0 && file_write_all(l->fd, data, len) == 0)
-		l->size += len;
+	if (l->fd < 0 || file_write_all(l->fd, data, len) < 0)
+		return;
+	l->size += len;
+	l->written += len;
 }
 
 void logfile_release(struct logfile *l)

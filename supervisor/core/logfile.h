@@ -20,6 +20,7 @@ struct logfile {
 	char *name; /* "console.log" */
 	int fd;
 	uint64_t size, max; /* bytes */
+	uint64_t written;   /* bytes since it was opened, in whichever file */
 	unsigned keep;	    /* number of old files */
 };
 

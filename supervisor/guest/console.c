@@ -33,7 +33,7 @@ struct watcher {
 struct port {
 	struct vm *vm;
 	const struct conf_serial *conf;
-	bool first;
+	bool first, fresh; /* fresh: the log has been written since the start by us alone */
 	char title[96];
 	struct spool spool;
 	struct logfile log;
@@ -286,6 +286,7 @@ static void console_attach(struct vm *vm, void **state, enum vm_attach how)
 
 		*p = (struct port){ .vm = vm,
 			.conf = &vm->proc.conf.serial[i],
+			.fresh = how == VM_ATTACH_FRESH,
 			.spool = SPOOL_INIT,
 			.log = LOGFILE_INIT };
 		typing_init(&p->typing, vm, p->conf->id);
@@ -355,7 +356,7 @@ int console_check(const struct vm *vm, const char *serial, struct err *e)
 }
 
 static void console_open_tail(
-	struct logtail *t, const struct vm *vm, const char *serial, unsigned lines)
+	struct logtail *t, const struct vm *vm, const char *serial, unsigned lines, size_t max)
 {
 	const struct conf_vm *c =
 		vm_state_has_process(vm->st.state) ? &vm->proc.conf : &vm->file.conf;
@@ -365,13 +366,23 @@ static void console_open_tail(
 	for (size_t i = 0; i < c->serials; i++)
 		if (!serial ? i == 0 : streq(c->serial[i].id, serial))
 			logtail_open(t, vm->daemon->dirs.log_fd, vm->name,
-				console_log_name(&c->serial[i], i == 0, name), lines,
-				CONSOLE_TAIL_MAX);
+				console_log_name(&c->serial[i], i == 0, name), lines, max);
 }
 
 void console_tail(struct logtail *t, const struct vm *vm, unsigned lines)
 {
-	console_open_tail(t, vm, NULL, lines);
+	console_open_tail(t, vm, NULL, lines, CONSOLE_TAIL_MAX);
+}
+
+/* Where a previous daemon logged part of it, there are the usual lines. */
+static void console_open_tail_of(struct logtail *t, const struct port *p, unsigned lines)
+{
+	bool all = lines == CONSOLE_SINCE_START && p->fresh;
+	uint64_t max = all && p->log.written < CONSOLE_TAIL_MAX ? p->log.written : CONSOLE_TAIL_MAX;
+
+	if (lines == CONSOLE_SINCE_START && !all)
+		lines = CONSOLE_LINES;
+	console_open_tail(t, p->vm, p->conf->id, lines, (size_t)max);
 }
 
 int console_watch(struct vm *vm, const char *serial, int fd, struct hold *hold, unsigned lines,
@@ -397,7 +408,7 @@ int console_watch(struct vm *vm, const char *serial, int fd, struct hold *hold, 
 	w->next = p->watchers;
 	p->watchers = w;
 	ev_io_start(console_loop_of(p), &w->in);
-	console_open_tail(&w->tail, vm, serial, lines);
+	console_open_tail_of(&w->tail, p, lines);
 	if (typing && leftover->len)
 		typing_send(&p->typing, leftover->data, leftover->len);
 	if (!console_watcher_flush(w))

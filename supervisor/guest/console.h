@@ -11,6 +11,7 @@
 #ifndef SUPERVISOR_GUEST_CONSOLE_H
 #define SUPERVISOR_GUEST_CONSOLE_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "base/buf.h"
@@ -23,11 +24,14 @@ struct logtail;
 enum {
 	CONSOLE_WATCHER_MAX = 512 << 10, /* bytes a slow watcher may lag before it is dropped */
 	CONSOLE_TAIL_MAX = 256 << 10,
+	CONSOLE_LINES = 200,
 };
+/* in place of a number of lines */
+#define CONSOLE_SINCE_START UINT_MAX
 
 /* fd: a client's non-blocking connection, stolen together with hold, which charges it to the
- * client's user. The client gets the last lines, then new output; if typing, its input goes to the
- * guest. serial NULL: the first port. */
+ * client's user. The client gets the last lines (or CONSOLE_SINCE_START), then new output; if typing,
+ * its input goes to the guest. serial NULL: the first port. */
 int console_watch(struct vm *vm, const char *serial, int fd, struct hold *hold, unsigned lines,
 	bool typing, const struct buf *leftover, struct err *e);
 /* Does the port exist? For use before the connection is handed over. */

@@ -8,7 +8,7 @@
 #include "supervisor/core/logfile.h"
 #include "supervisor/guest/console.h"
 
-enum { LINES_DEFAULT = 200, LINES_ALL = 1000000, LOG_BYTES_MAX = 4 << 20, FLUSH_SECONDS = 30 };
+enum { LINES_ALL = 1000000, LOG_BYTES_MAX = 4 << 20, FLUSH_SECONDS = 30 };
 
 void verb_console(struct vm *vm, struct request *r)
 {
@@ -23,7 +23,9 @@ void verb_console(struct vm *vm, struct request *r)
 		return;
 	}
 	bool typing = !request_bool(r, "watch", false);
-	unsigned lines = (unsigned)request_int(r, "lines", LINES_DEFAULT);
+	unsigned lines = request_bool(r, "since-start", false)
+				 ? CONSOLE_SINCE_START
+				 : (unsigned)request_int(r, "lines", CONSOLE_LINES);
 	const char *id = serial ? serial : vm->proc.conf.serial[0].id;
 	_cleanup_(free_ptr) char *wanted = xstrdup(serial);
 
@@ -102,7 +104,7 @@ void verb_log(struct vm *vm, struct request *r)
 
 	qemu = streq(request_string(r, "which"), "qemu");
 	follow = request_bool(r, "follow", false);
-	lines = (unsigned)request_int(r, "lines", follow ? LINES_DEFAULT : LINES_ALL);
+	lines = (unsigned)request_int(r, "lines", follow ? CONSOLE_LINES : LINES_ALL);
 	if (follow && !qemu && console_check(vm, NULL, &e) < 0) {
 		request_error(r, &e);
 		return;

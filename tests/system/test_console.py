@@ -238,3 +238,55 @@ def test_drained_output_takes_no_room(daemon):
             f.write(b"x" * 2999 + b"\n")
         daemon.eventually(lambda: os.path.getsize(log), lambda size: size >= before + 3000)
     daemon.eventually(lambda: os.stat(path).st_blocks, lambda n: n <= 8)
+
+
+def test_start_and_console(daemon):
+    """All that this start wrote, and nothing of the one before; leaving leaves the guest."""
+    daemon.micro("a", "echo", "first\r\nready\r\n")
+    daemon.up("a", "ready")
+    daemon.ok("kill", "a")
+    terminal = daemon.stream("start", "a", "--console", terminal=True)
+    terminal.until(r"a: running[^$]*Connected to a\. Leave with Ctrl-\][^$]*first\r\nready\r\n")
+    assert terminal.text.count("first") == 1
+    terminal.type("x")
+    terminal.until("x")
+    terminal.type("\x1d")
+    assert terminal.wait() == 0 and "it keeps running" in terminal.text
+    assert daemon.states() == {"a": "running"}
+
+
+def test_start_and_console_of_a_guest_that_runs(daemon):
+    """As console: the last lines."""
+    daemon.micro("a", "echo", "first\r\nready\r\n")
+    daemon.up("a", "ready")
+    daemon.ok("kill", "a")
+    daemon.up("a", "ready")
+    piped = daemon.stream("start", "a", "--console")
+    piped.until("a: already running\n[^$]*first\r\nready[^$]*first\r\nready")
+    piped.type("by pipe")
+    piped.until("by pipe")
+
+
+def test_start_and_console_refused(daemon):
+    """Before anything is started, or because nothing was."""
+    daemon.micro("a")
+    daemon.micro("b")
+    for words in (["a", "b"], ["*"], ["a", "--no-wait"]):
+        assert "--console" in daemon.fails(2, "start", *words, "--console")
+    assert set(daemon.states().values()) == {"stopped"}
+    daemon.fails(4, "start", "nobody", "--console")
+
+
+def test_since_start(daemon):
+    """A daemon that did not start the guest shows the last lines."""
+    daemon.micro("a", "echo", "first\r\nready\r\n")
+    daemon.up("a", "ready")
+    daemon.ok("kill", "a")
+    daemon.up("a", "ready")
+    console = daemon.stream("console", "a", "--since-start")
+    console.until("ready")
+    assert console.text.count("first") == 1
+    daemon.kill_daemon()
+    daemon.start()
+    console = daemon.stream("console", "a", "--since-start")
+    console.until("(?s)first.*ready.*first.*ready")

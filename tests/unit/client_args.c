@@ -32,7 +32,7 @@ static size_t split(char *line, const char **word)
 /* "vm-stop web1,web2 {"wait": false} --json", or the error's text and hint. */
 static char *parsed(const char *line)
 {
-	_cleanup_(free_ptr) char *copy = xstrdup(line), *arguments = NULL;
+	_cleanup_(free_ptr) char *copy = xstrdup(line), *arguments = NULL, *own = NULL;
 	const char *word[WORDS_MAX];
 	struct args a = ARGS_INIT;
 	struct err e = ERR_INIT;
@@ -51,6 +51,9 @@ static char *parsed(const char *line)
 	arguments = json_dumps(a.arguments, JSON_COMPACT);
 	if (json_object_size(a.arguments))
 		buf_printf(&b, " %s", arguments);
+	own = json_dumps(a.own, JSON_COMPACT);
+	if (json_object_size(a.own))
+		buf_printf(&b, " own %s", own);
 	for (size_t i = 0; i < ARGS_COMMONS; i++)
 		if (a.given[i])
 			buf_printf(&b, " +%zu", i);
@@ -84,6 +87,7 @@ static void a_line_becomes_a_request(void **state)
 		{ "list web*",			       "vm-list {\"pattern\":\"web*\"}"		},
 		{ "list -r",			     "vm-list {\"running\":true}"		  },
 		{ "list --running=no",		       "vm-list {\"running\":false}"		     },
+		{ "start web1 --console",	       "vm-start web1 own {\"console\":true}"	      },
 		{ "stop web1",			       "vm-stop web1"			      },
 		{ "stop web1 db1 web*",		"vm-stop web1,db1,web*"			},
 		{ "shutdown web1",			   "vm-stop web1"				  },
