@@ -122,7 +122,7 @@ static char *edit_trimmed(struct arena *a, const char *text)
 int conf_edit_set(struct conf_edit *ed, const char *word, struct err *e)
 {
 	const char *equals = strchr(word, '='), *value;
-	struct edit_key t = { 0 };
+	struct edit_key t = { .section = "", .key = "" };
 	size_t len;
 	char how;
 	int r;
@@ -156,7 +156,7 @@ int conf_edit_set(struct conf_edit *ed, const char *word, struct err *e)
 
 int conf_edit_unset(struct conf_edit *ed, const char *word, struct err *e)
 {
-	struct edit_key t = { 0 };
+	struct edit_key t = { .section = "", .key = "" };
 	int r;
 
 	if (!conf_is_printable(word))

@@ -228,8 +228,11 @@ static void edit_lines_put(struct conf_edit *ed, struct edit_at at, const char *
 			arena_printf(&ed->arena, "%.*s%s", (int)before->len, before->text, nl);
 		before->len += strlen(nl);
 	}
-	GROW(f->line, f->n, f->cap);
-	memmove(&f->line[at.line + 1], &f->line[at.line], (f->n - at.line) * sizeof *f->line);
+	f->cap = f->n + 1;
+	f->line = xrealloc(f->line, f->cap, sizeof *f->line);
+	if (at.line < f->n)
+		memmove(&f->line[at.line + 1], &f->line[at.line],
+			(f->n - at.line) * sizeof *f->line);
 	f->line[at.line] = (struct edit_line){ whole, strlen(whole), 0, ++ed->serial };
 	f->n++;
 	f->changed = true;
