@@ -31,6 +31,12 @@ const struct api_field api_wait[] = {
 	{ "address", API_TEXT, "with the condition ip" },
 	END
 };
+const struct api_field api_ssh[] = {
+	{ "state", API_TEXT, "the current state" },
+	{ "address", API_TEXT },
+	{ "uuid", API_TEXT },
+	END
+};
 const struct api_field api_forget[] = {
 	{ "disks", API_TEXTS, "paths of the disk images that it had, which stay" },
 	END

@@ -130,6 +130,25 @@ const struct api_verb api_verbs[] = {
 	  },
 	  .result = "one row per NIC", .returns = { .columns = api_address_row },
 	  .help = "show the addresses of a VM" },
+	{ "vm-ssh", "ssh", API_ROLE_VIEW, API_VM, API_NEEDS_GUEST,
+	  .arg = {
+		{ "command", API_WORDS, false, "COMMAND...",
+		  "what to run in the guest, after -- if it includes options; a login shell without it",
+		  .client = true },
+		{ "user", API_STRING, false, "-l, --user USER", "the user to log in as", .client = true },
+		{ "port", API_INT, false, "-p, --port PORT", "of the guest's ssh server",
+		  .client = true },
+		TIMEOUT("how long to wait for an address, one minute by default"),
+	  },
+	  .result = "the address that the guest has leased, and the VM's UUID",
+	  .returns = { .members = api_ssh },
+	  .help = "log in to a guest with ssh",
+	  .text = "Waits until the guest has leased an address, then runs ssh with it; the exit "
+		"status is that of ssh. User and port are by default those that ssh chooses. Host "
+		"keys are kept in your known_hosts under UUID.vmkeep: a new one is accepted, one "
+		"that has changed is refused, and another VM that gets the address or the name is "
+		"not mistaken for this one. ssh passes the words of the command on as one line, "
+		"for the shell in the guest." },
 	{ "vm-console", "console", API_ROLE_OWNER, API_VM, API_STREAM, { "ttyconsole" },
 	  .arg = {
 		{ "serial", API_NAME, false, "--serial ID",

@@ -75,6 +75,7 @@ int calls_begin(struct command *c);
 int check_run(struct command *c);   /* check.c */
 int events_run(struct command *c);  /* events.c */
 int stream_run(struct command *c);  /* stream.c */
+int ssh_run(struct command *c);	    /* ssh.c */
 int console_run(struct command *c); /* console.c */
 int start_run(struct command *c);   /* also there: with --console */
 int start_status(const json_t *result);

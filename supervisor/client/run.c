@@ -244,6 +244,7 @@ static const struct command_form forms[] = {
 	{ "vm-history", NULL, run_history_print },
 	{ "vm-reset-failed", NULL, run_reset_failed_print },
 	{ "vm-forget", NULL, run_forget_print },
+	{ "vm-ssh", ssh_run },
 	{ "vm-console", console_run },
 	{ "vm-log", stream_run },
 	{ "subscribe", events_run },

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* start, stop, kill, wait. Each completes when the state is reached, not when it is requested. */
+/* start, stop, kill, wait, ssh. Each completes when the state is reached, not when it is requested. */
 #include "base/mem.h"
 #include "supervisor/verbs/verb.h"
+
+enum { SSH_SECONDS = 60 };
 
 struct life { /* a verb that waits for a state */
 	struct vm *vm;
@@ -202,4 +204,18 @@ void verb_wait(struct vm *vm, struct request *r)
 			goal = goals[i].goal;
 	verb_wait_for(r, vm, goal, request_time(r, "timeout", 0),
 		goal == VM_GOAL_IP ? life_address : life_state);
+}
+
+static json_t *life_ssh(struct vm *vm)
+{
+	const char *uuid = vm->proc.conf.uuid;
+	json_t *result = life_address(vm);
+
+	json_object_set_new(result, "uuid", json_string(uuid ? uuid : vm->identity.uuid));
+	return result;
+}
+
+void verb_ssh(struct vm *vm, struct request *r)
+{
+	verb_wait_for(r, vm, VM_GOAL_IP, request_time(r, "timeout", SSH_SECONDS), life_ssh);
 }

@@ -19,6 +19,7 @@ const struct verb_row verb_table[] = {
 	{ "vm-list",             .on_daemon = verb_list },
 	{ "vm-info",             .on_vm = verb_info },
 	{ "vm-ip",               .on_vm = verb_ip },
+	{ "vm-ssh",              .on_vm = verb_ssh },
 	{ "vm-console",          .on_vm = verb_console },
 	{ "vm-log",              .on_vm = verb_log },
 	{ "vm-check",            .on_daemon = verb_check },

@@ -80,7 +80,7 @@ verb_vm_fn verb_guest_exec, verb_guest_ping, verb_guest_info, verb_guest_fs, ver
 /* host.c */
 verb_fn verb_host_check;
 /* life.c */
-verb_vm_fn verb_start, verb_stop, verb_kill, verb_wait;
+verb_vm_fn verb_start, verb_stop, verb_kill, verb_wait, verb_ssh;
 /* memory.c */
 verb_vm_fn verb_set_memory;
 /* network.c */

@@ -23,9 +23,9 @@ KEY = r"(?<![\w$./-])([A-Z][A-Za-z]*[a-z][A-Za-z]*|AIO|CID|CPUs|UUID|DNS)=([\w.%
 KEYS = r"((?:%s(?:, | and | or )?)+)" % KEY.replace("(", "(?:").replace("(?:?", "(?")
 FILES = {"x.vm": "[VM]\nMemory=64M\n", "x.network": "", "vmkeep.conf": ""}
 
-# Foreign keys: systemd's, and the example in the text about keys.
+# Foreign keys: systemd's, ssh's, and the example in the text about keys.
 OTHERS_KEYS = {"DeviceAllow", "LimitNOFILE", "Key", "RuntimeWatchdogSec", "WatchdogSec", "ExecStartPost", "SystemCallFilter",
-               "ProtectSystem", "PrivateTmp", "DevicePolicy"}
+               "ProtectSystem", "PrivateTmp", "DevicePolicy", "HostKeyAlias", "StrictHostKeyChecking"}
 
 # "the vmkeep that started it", "vmkeep needs ...": not commands.
 PROSE = {"needs", "runs", "brings", "speaks", "knows", "did", "may", "talks", "that", "and", "which", "or", "is", "has", "for", "does",

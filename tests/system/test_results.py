@@ -134,6 +134,9 @@ def test_each_answer_is_as_the_schema_says(daemon, linux):
     told.call("vm-list", problems=True)
     a("vm-qmp", command={"execute": "query-status"})
     told.call("vms-shutdown", **{"dry-run": True})
+    daemon.linux("n")
+    daemon.ok("start", "n")
+    told.call("vm-ssh", name="n")
 
     g("guest-ping")
     g("guest-info")

@@ -92,6 +92,7 @@ def test_real_answers_fit(daemon, linux):
         code = 4 if "other" in line else 0
         lines.run(line, code)
     lines.run('qmp a query-status')
+    lines.run("ssh a --timeout 1", 6)  # its guest asks for no address
     lines.run("guest passwd a root", input="secret\n")
     lines.run("edit micro", env={"VISUAL": "sed -i s/16M/24M/"})
     lines.run("edit micro", env={"VISUAL": "sed -i s/24M/16M/"})

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vmkeep ssh: becomes ssh(1), with the address that the daemon knows. Host keys are kept under the
+ * VM's UUID, since addresses and names pass from one VM to another.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "conf/word.h"
+#include "supervisor/client/command.h"
+#include "supervisor/client/errors.h"
+
+enum { OPTIONS_MAX = 12, PORT_MAX = 65535 };
+
+struct ssh {
+	const char **argv;
+	size_t n;
+};
+
+static void ssh_add(struct ssh *s, const char *word)
+{
+	s->argv[s->n++] = word;
+}
+
+static void ssh_add_option(struct ssh *s, const char *option, const char *value)
+{
+	if (!value)
+		return;
+	ssh_add(s, option);
+	ssh_add(s, value);
+}
+
+static const char *ssh_text(const json_t *answer, const char *key)
+{
+	return json_string_value(json_object_get(answer, key));
+}
+
+static bool ssh_is_address(const char *text)
+{
+	struct in6_addr a;
+
+	return text && (inet_pton(AF_INET, text, &a) == 1 || inet_pton(AF_INET6, text, &a) == 1);
+}
+
+/* Returns only if it fails. */
+static int ssh_become(const struct command *c, const char *address, const char *uuid, struct err *e)
+{
+	const json_t *own = c->args->own, *words = json_object_get(own, "command"),
+		     *port = json_object_get(own, "port");
+	_cleanup_(free_ptr) char *alias = xasprintf("HostKeyAlias=%s.vmkeep", uuid);
+	_cleanup_(free_ptr) char *number =
+		port ? xasprintf("%lld", (long long)json_integer_value(port)) : NULL;
+	struct ssh s = { .argv = xcalloc(
+				 json_array_size(words) + OPTIONS_MAX + 1, sizeof *s.argv) };
+	json_t *word;
+	size_t i;
+
+	ssh_add(&s, "ssh");
+	ssh_add_option(&s, "-o", alias);
+	ssh_add_option(&s, "-o", "StrictHostKeyChecking=accept-new");
+	ssh_add_option(&s, "-l", ssh_text(own, "user"));
+	ssh_add_option(&s, "-p", number);
+	/* without this, ssh looks for options of its own in the command */
+	ssh_add(&s, "--");
+	ssh_add(&s, address);
+	json_array_foreach (words, i, word)
+		ssh_add(&s, json_string_value(word));
+	signal(SIGPIPE, SIG_DFL);
+	execvp(s.argv[0], (char *const *)(uintptr_t)s.argv);
+	if (errno == ENOENT)
+		err_set(e, ERR_FAILED,
+			"there is no program 'ssh' here: the package openssh-client has it");
+	else
+		err_errno(e, "run ssh");
+	free(s.argv);
+	return e->number;
+}
+
+int ssh_run(struct command *c)
+{
+	const json_t *port = json_object_get(c->args->own, "port");
+	json_auto_t *arguments = NULL, *answer = NULL;
+	struct err e = ERR_INIT;
+
+	if (port && (json_integer_value(port) < 1 || json_integer_value(port) > PORT_MAX))
+		err_set(&e, ERR_USAGE, "--port: not a number from 1 to %d", PORT_MAX);
+	if (e.number)
+		return errors_print(NULL, &e);
+	if (c->json)
+		return calls_run(c);
+	if (command_open(c, &e) < 0)
+		return errors_print(NULL, &e);
+	arguments = json_copy(c->args->arguments);
+	json_object_set_new(arguments, "name", json_string(c->target[0]));
+	answer = conn_call(&c->conn, "vm-ssh", arguments, &e);
+	if (answer && !(ssh_is_address(ssh_text(answer, "address")) && ssh_text(answer, "uuid") &&
+			      conf_word_uuid(ssh_text(answer, "uuid"))))
+		err_set(&e, ERR_FAILED, "vmkeepd answered without an address or a UUID");
+	else if (answer)
+		ssh_become(c, ssh_text(answer, "address"), ssh_text(answer, "uuid"), &e);
+	return errors_print(c->target[0], &e);
+}
