@@ -109,8 +109,8 @@ const struct api_verb api_verbs[] = {
 		"error, files with errors, and a state directory that cannot be written are critical; "
 		"anything degraded is a warning. A state that a user requested is not a problem. The "
 		"exit status is that of a Nagios check: 0 no problems, 1 warnings, 2 critical, 3 "
-		"unknown, for instance if the daemon does not run. To end the report of a VM that may "
-		"stay down, use reset-failed." },
+		"unknown, for instance if the daemon does not run or there is no such VM. To end "
+		"the report of a VM that may stay down, use reset-failed." },
 	{ "vm-info", "info", API_ROLE_VIEW, API_VMS, 0,
 	  { "status", "state", "dominfo", "domstate" },
 	  .arg = {

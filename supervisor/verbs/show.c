@@ -135,20 +135,43 @@ static json_t *verb_show_list_row(struct vm *vm, const json_t *strays, struct wo
 		vm_outdated(vm));
 }
 
+/* A pattern without wildcards is a name: an empty list would say that nothing is wrong with a VM that
+ * does not exist. True: the client has been told. */
+static bool verb_show_no_such(struct daemon *d, struct request *r, const char *pattern)
+{
+	const bool owner = request_role(r) == API_ROLE_OWNER;
+	struct err e = ERR_INIT;
+	const struct vm *vm;
+
+	if (!pattern || strpbrk(pattern, "*?[\\"))
+		return false;
+	vm = vms_get(d->vms, pattern, &e);
+	if (vm && (!owner || verb_owns(d, r, vm)))
+		return false;
+	if (owner) { /* does not learn the names of others' VMs */
+		err_set(&e, ERR_NOT_FOUND, "no such VM: %s", pattern);
+		err_hint(&e, "vmkeep list shows which VMs there are");
+	}
+	request_error(r, &e);
+	return true;
+}
+
 void verb_list(struct daemon *d, struct request *r)
 {
 	const char *pattern = request_string(r, "pattern");
 	bool running = request_bool(r, "running", false);
-	json_t *rows = json_array();
+	json_t *rows;
 	json_auto_t *strays = json_object();
 	struct words words = { 0 };
 	struct vm *vm;
 
+	if (verb_show_no_such(d, r, pattern))
+		return;
 	if (request_bool(r, "problems", false)) {
-		json_decref(rows);
 		verb_list_problems(d, r);
 		return;
 	}
+	rows = json_array();
 	vms_refresh(d->vms);
 	vms_close_idle(d->vms);
 	health_kick(d->health);

@@ -25,6 +25,8 @@ import vmk
     (0, ["help", "start"]),
     (0, ["--version"]),
     (0, ["list", "z*"]),
+    (0, ["list", "a"]),
+    (4, ["list", "nobody"]),
 ])
 def test_exit_codes(daemon, code, argv):
     daemon.micro("a")

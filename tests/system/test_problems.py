@@ -216,7 +216,13 @@ def test_directories_that_cannot_be_written(world, name, how):
 
 
 def test_not_known(daemon):
-    """No daemon, or no permission to ask it."""
+    """No daemon, no right to ask, or no such VM: a check of a mistyped name must not be content."""
+    daemon.micro("web1", vm="Owner=bob\n")
+    assert problems(daemon, "web1") == problems(daemon, "web1", user="bob") == problems(daemon, "x*") == FINE
+    assert problems(daemon, "web2") == problems(daemon, "web2", user="bob") == (3, "UNKNOWN: no such VM: web2\n")
+    daemon.micro("web3")
+    assert problems(daemon, "web3", user="bob") == (3, "UNKNOWN: no such VM: web3\n")
+    os.unlink(os.path.join(daemon.config, "web1.vm"))
     assert problems(daemon, user="alice", groups=["vmkeep-view"]) == FINE
     code, out = problems(daemon, user="bob")
     assert code == 3 and out.startswith("UNKNOWN: permission denied: bob may not list VMs")
