@@ -114,17 +114,23 @@ static void host_system_room(const struct store_seen *s, struct host_row *row)
 /* Guests do not need any access: each has its own files mounted individually. */
 static void host_system_access(const struct store_seen *s, struct host_row *row)
 {
-	_cleanup_(free_ptr) char *quoted = text_shell_quote(s->path),
-				 *cure = xasprintf("chmod 0700 %s", quoted);
+	_cleanup_(free_ptr) char *quoted = text_shell_quote(s->path), *cure = NULL;
 
 	if (!s->mode)
 		return;
-	if (s->mode & 077)
+	if (s->owner) {
+		cure = xasprintf("chown root %s", quoted);
+		host_row(row, HOST_WARN, cure,
+			"'%s' belongs to uid %u, which can replace the images in it", s->path,
+			s->owner);
+	} else if (s->mode & 077) {
+		cure = xasprintf("chmod 0700 %s", quoted);
 		host_row(row, HOST_WARN, cure,
 			"'%s' has mode %04o: users other than root can reach images in it, and lock those that they may read",
 			s->path, s->mode);
-	else
+	} else {
 		host_row(row, HOST_PASS, NULL, "'%s' is accessible only to its owner", s->path);
+	}
 }
 
 void host_room(const struct host_facts *f, struct host_row *row)
@@ -141,7 +147,7 @@ void host_image_access(const struct host_facts *f, struct host_row *row)
 void host_store(const struct store_seen *s, struct host_row *row)
 {
 	host_system_room(s, row);
-	if (row->verdict == HOST_PASS && !s->read_only && (s->mode & 077))
+	if (row->verdict == HOST_PASS && (s->owner || (!s->read_only && (s->mode & 077))))
 		host_system_access(s, row);
 }
 

@@ -10,9 +10,9 @@
 #include "base/mem.h"
 #include "supervisor/core/daemon.h"
 
-/* Prints the mode, "m" if something is mounted there, "w" if it can be written, size and free
+/* Prints mode and owner, "m" if something is mounted there, "w" if it can be written, size and free
  * space, and stops at the first that is not to be had. */
-static const char store_script[] = "stat -L -c %a -- \"$1/.\" || exit\n"
+static const char store_script[] = "stat -L -c '%a %u' -- \"$1/.\" || exit\n"
 				   "if mountpoint -q -- \"$1\"; then echo m; else echo -; fi\n"
 				   "if [ -w \"$1/.\" ]; then echo w; else echo -; fi\n"
 				   "exec df -B1 --output=size,avail -- \"$1\"\n";
@@ -59,16 +59,17 @@ void store_judge(struct store_seen *s, const char *printed, bool killed)
 {
 	uint64_t size = 0, room = 0;
 	char mounted = '-', writable = '-';
-	unsigned mode = 0;
-	int n = sscanf(printed, "%o %c %c %*[^\n] %" SCNu64 " %" SCNu64, &mode, &mounted, &writable,
-		&size, &room);
+	unsigned mode = 0, owner = 0;
+	int n = sscanf(printed, "%o %u %c %c %*[^\n] %" SCNu64 " %" SCNu64, &mode, &owner, &mounted,
+		&writable, &size, &room);
 
-	s->mode = n > 0 ? mode : 0;
+	s->mode = n > 1 ? mode : 0;
+	s->owner = owner;
 	if (killed)
 		s->state = STORE_NO_ANSWER;
 	else if (n <= 0)
 		s->state = STORE_MISSING;
-	else if (n < 5)
+	else if (n < 6)
 		s->state = STORE_NO_ANSWER;
 	else if (s->require_mount && mounted != 'm')
 		s->state = STORE_NOT_MOUNTED;

@@ -29,7 +29,8 @@ struct store_seen {
 	bool require_mount, read_only;
 	enum store_state state;
 	uint64_t size, room; /* of its file system; size 0: neither ok nor read-only */
-	unsigned mode;	     /* 0: unknown */
+	unsigned mode;	     /* 0: unknown, as is the owner then */
+	unsigned owner;
 };
 
 /* Of its file system, what is not free, in percent. */

@@ -179,6 +179,7 @@ SKIPPED = {
     ),
     "of the whole host: tests/system/test_host_check.py, test_images.py": (
         "chmod 0700 %s",
+        "chown root %s",
         "mount -t cgroup2 none /sys/fs/cgroup",
     ),
     "only tells where QEMU runs: tests/system/test_shown.py": (

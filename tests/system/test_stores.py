@@ -328,7 +328,7 @@ def test_list(daemon):
 
 
 def test_host_check(daemon):
-    """A row for each; the line that is printed closes one that others may enter, and space is missed from 85 % on."""
+    """A row for each; the lines that are printed close one that others own or may enter, and space is missed from 85 % on."""
     stores(daemon, nas="", gone="")
     os.rmdir(place(daemon, "gone"))
     daemon.exec("sh", "-ec", smallfs.mount_line(place(daemon), "8m"))
@@ -338,6 +338,9 @@ def test_host_check(daemon):
         assert rows["store gone"]["text"] == "'%s' is missing" % place(daemon, "gone")
         return rows["store nas"]
 
+    daemon.exec("chown", "4711", place(daemon))
+    assert row()["verdict"] == "WARN" and "belongs to uid 4711" in row()["text"]
+    daemon.exec("sh", "-c", row()["cure"])
     assert row()["verdict"] == "WARN" and "mode 0755" in row()["text"]
     daemon.exec("sh", "-c", row()["cure"])
     assert row()["verdict"] == "PASS" and "left in '%s'" % place(daemon) in row()["text"]

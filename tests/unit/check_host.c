@@ -183,17 +183,20 @@ static void test_stores(void **state)
 		unsigned mode;
 		enum host_verdict verdict;
 		const char *text, *cure;
+		unsigned owner;
 	} rows[] = {
 		/* clang-format off */
-		{ STORE_OK, false, 16, 0700, HOST_PASS, "16G of 100G left in '/my images'", "" },
-		{ STORE_OK, false, 15, 0700, HOST_WARN, "15G of 100G left in '/my images'", "free space" },
-		{ STORE_OK, false, 0, 0755, HOST_WARN, "0 of 100G left", "free space" },
-		{ STORE_OK, false, 50, 0755, HOST_WARN, "has mode 0755", "chmod 0700 '/my images'" },
-		{ STORE_READ_ONLY, true, 0, 0755, HOST_PASS, "is read-only", "" },
-		{ STORE_READ_ONLY, false, 50, 0700, HOST_WARN, "is read-only", "findmnt -T '/my images'" },
-		{ STORE_MISSING, false, 0, 0, HOST_WARN, "'/my images' is missing", "mounted?" },
-		{ STORE_NOT_MOUNTED, true, 0, 0, HOST_WARN, "'/my images' is not mounted", "mounted?" },
-		{ STORE_NO_ANSWER, false, 0, 0755, HOST_WARN, "'/my images' is not answering", "mounted?" },
+		{ STORE_OK, false, 16, 0700, HOST_PASS, "16G of 100G left in '/my images'", "", 0 },
+		{ STORE_OK, false, 15, 0700, HOST_WARN, "15G of 100G left in '/my images'", "free space", 0 },
+		{ STORE_OK, false, 0, 0755, HOST_WARN, "0 of 100G left", "free space", 0 },
+		{ STORE_OK, false, 50, 0755, HOST_WARN, "has mode 0755", "chmod 0700 '/my images'", 0 },
+		{ STORE_READ_ONLY, true, 0, 0755, HOST_PASS, "is read-only", "", 0 },
+		{ STORE_READ_ONLY, false, 50, 0700, HOST_WARN, "is read-only", "findmnt -T '/my images'", 0 },
+		{ STORE_OK, false, 50, 0700, HOST_WARN, "belongs to uid 4711", "chown root '/my images'", 4711 },
+		{ STORE_READ_ONLY, true, 50, 0755, HOST_WARN, "belongs to uid 4711", "chown root", 4711 },
+		{ STORE_MISSING, false, 0, 0, HOST_WARN, "'/my images' is missing", "mounted?", 0 },
+		{ STORE_NOT_MOUNTED, true, 0, 0, HOST_WARN, "'/my images' is not mounted", "mounted?", 0 },
+		{ STORE_NO_ANSWER, false, 0, 0755, HOST_WARN, "'/my images' is not answering", "mounted?", 0 },
 		/* clang-format on */
 	};
 
@@ -205,7 +208,8 @@ static void test_stores(void **state)
 			.state = rows[i].state,
 			.size = there ? UINT64_C(100) << 30 : 0,
 			.room = rows[i].room << 30,
-			.mode = rows[i].mode };
+			.mode = rows[i].mode,
+			.owner = rows[i].owner };
 		struct host_row row = { .verdict = HOST_SILENT };
 
 		host_store(&s, &row);

@@ -17,25 +17,26 @@ static const struct {
 	bool killed, require_mount, read_only;
 	const char *state;
 	uint64_t size;
-	unsigned used, mode;
+	unsigned used, mode, owner;
 } cases[] = {
 	/* clang-format off */
-	{ "700\nm\nw\n" DF "1000 500\n", false, false, false, "ok", 1000, 50, 0700 },
-	{ "700\n-\nw\n" DF "1000 999\n", false, false, false, "ok", 1000, 0, 0700 },
-	{ "700\nm\nw\n" DF "1000 150\n", false, true, false, "ok", 1000, 85, 0700 },
-	{ "1777\nm\n-\n" DF "1000 0\n", false, true, false, "read-only", 1000, 100, 01777 },
-	{ "755\nm\nw\n" DF "1000 500\n", false, false, true, "read-only", 1000, 50, 0755 },
-	{ "700\n-\nw\n" DF "1000 500\n", false, true, false, "not mounted", 0, 0, 0700 },
-	{ "700\n-\n-\n" DF "1000 500\n", false, true, true, "not mounted", 0, 0, 0700 },
-	{ "", false, true, true, "missing", 0, 0, 0 },
-	{ "700\n-\n", false, true, false, "not answering", 0, 0, 0700 },
-	{ "", true, false, false, "not answering", 0, 0, 0 },
-	{ "700\nm\nw\n", true, false, false, "not answering", 0, 0, 0700 },
-	{ "700\nm\nw\n", false, false, false, "not answering", 0, 0, 0700 }, /* no df */
+	{ "700 0\nm\nw\n" DF "1000 500\n", false, false, false, "ok", 1000, 50, 0700, 0 },
+	{ "700 0\n-\nw\n" DF "1000 999\n", false, false, false, "ok", 1000, 0, 0700, 0 },
+	{ "700 0\nm\nw\n" DF "1000 150\n", false, true, false, "ok", 1000, 85, 0700, 0 },
+	{ "1777 0\nm\n-\n" DF "1000 0\n", false, true, false, "read-only", 1000, 100, 01777, 0 },
+	{ "755 0\nm\nw\n" DF "1000 500\n", false, false, true, "read-only", 1000, 50, 0755, 0 },
+	{ "700 0\n-\nw\n" DF "1000 500\n", false, true, false, "not mounted", 0, 0, 0700, 0 },
+	{ "700 0\n-\n-\n" DF "1000 500\n", false, true, true, "not mounted", 0, 0, 0700, 0 },
+	{ "700 4711\nm\nw\n" DF "1000 500\n", false, false, false, "ok", 1000, 50, 0700, 4711 },
+	{ "", false, true, true, "missing", 0, 0, 0, 0 },
+	{ "700 0\n-\n", false, true, false, "not answering", 0, 0, 0700, 0 },
+	{ "", true, false, false, "not answering", 0, 0, 0, 0 },
+	{ "700 0\nm\nw\n", true, false, false, "not answering", 0, 0, 0700, 0 },
+	{ "700 0\nm\nw\n", false, false, false, "not answering", 0, 0, 0700, 0 }, /* no df */
 	/* avail may be more than a quota's size */
-	{ "700\nm\nw\n" DF "1000 1001\n", false, false, false, "ok", 1000, 0, 0700 },
-	{ "700\nm\nw\n" DF "18446744073709551615 9223372036854775807\n", false, false, false, "ok",
-	  UINT64_MAX, 50, 0700 },
+	{ "700 0\nm\nw\n" DF "1000 1001\n", false, false, false, "ok", 1000, 0, 0700, 0 },
+	{ "700 0\nm\nw\n" DF "18446744073709551615 9223372036854775807\n", false, false, false, "ok",
+	  UINT64_MAX, 50, 0700, 0 },
 	/* clang-format on */
 };
 
@@ -51,6 +52,7 @@ static void test_judge(void **state)
 		assert_int_equal(s.size, cases[i].size);
 		assert_int_equal(store_used(&s), cases[i].used);
 		assert_int_equal(s.mode, cases[i].mode);
+		assert_int_equal(s.owner, cases[i].owner);
 	}
 }
 
