@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+import smallfs
 import vmk
 from cures import cure, disk, rows_of, vm
 
