@@ -8,12 +8,9 @@ import ctypes
 import json
 import os
 import pathlib
-import re
 import shutil
 import socket
-import stat
 import subprocess
-import sys
 
 import pytest
 

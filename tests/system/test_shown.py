@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """Messages of the parser, QEMU and the kernel appear where people look: list, info, history, log NAME qemu."""
-import json
 import os
 
 import pytest
