@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 
 #include "base/mem.h"
 
@@ -67,6 +68,18 @@ int file_write_all(int fd, const void *data, size_t len)
 		len -= (size_t)n;
 	}
 	return 0;
+}
+
+int file_room(int dirfd)
+{
+	struct statvfs v;
+
+	if (faccessat(dirfd, ".", W_OK, 0) < 0)
+		return -errno;
+	if (fstatvfs(dirfd, &v) < 0)
+		return 0;
+	/* a file system without limits may count nothing */
+	return (v.f_blocks && !v.f_bfree) || (v.f_files && !v.f_ffree) ? -ENOSPC : 0;
 }
 
 int file_sync_parent(int dirfd, const char *path)

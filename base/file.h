@@ -26,6 +26,10 @@ ssize_t file_peek(int dirfd, const char *path, char *text, size_t size);
 int file_replace(int dirfd, const char *path, mode_t mode, const void *data, size_t len, bool sync,
 	struct err *e);
 
+/* 0, or the -errno with which a new file in this directory would be refused, as far as its file
+ * system tells without making one: read-only, or full. */
+int file_room(int dirfd);
+
 /* Syncs the directory that contains path, so that the entry survives a power cut: 0 or -errno. */
 int file_sync_parent(int dirfd, const char *path);
 

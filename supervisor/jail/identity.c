@@ -4,8 +4,9 @@
  *
  * UUID, uid, MACs and addresses of a guest that ran must be the same after a power cut, so the file
  * and its directory are fsynced. The daemon cannot wait for that, we can. If nothing changed,
- * nothing is written.
+ * nothing is written. A check only looks whether it could be.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
@@ -117,17 +118,45 @@ static void identity_mark_bases(struct jail *j)
 	}
 }
 
-static int identity_write_out(const struct jail_identity *id, struct err *e)
+static int identity_has_room(const struct jail_identity *id, int dir, struct err *e)
 {
+	const int r = file_room(dir);
+
+	errno = -r;
+	if (r < 0)
+		err_errno(e, "write 'identity.json'");
+	if (r == -ENOSPC)
+		err_hint(e, "make room on the file system of %s", id->dir);
+	else if (r == -EROFS)
+		err_hint(e, "findmnt -T %s shows how it is mounted", id->dir);
+	return r;
+}
+
+static int identity_write_out(const struct jail *j, struct err *e)
+{
+	const struct jail_identity *id = &j->identity;
 	_cleanup_(close_fd) int dir =
 		open(id->dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	_cleanup_(free_ptr) char *text = json_dumps(id->document, JSON_INDENT(1));
 
+	if (dir < 0 && errno == ENOENT && j->check) /* a start makes it first */
+		return 0;
 	if (dir < 0)
 		return err_errno(e, "open '%s'", id->dir);
 	if (!text)
 		return err_set(e, ERR_FAILED, "save the identity: it is not JSON");
+	if (identity_has_room(id, dir, e) < 0 || j->check)
+		return e->number;
 	return file_replace(dir, "identity.json", 0600, text, strlen(text), true, e);
+}
+
+/* Will an image be created? Only a check comes here before that. */
+static bool identity_makes_image(const struct jail *j)
+{
+	for (size_t i = 0; i < j->n_files; i++)
+		if (j->file[i].fd < 0 && j->file[i].create)
+			return true;
+	return false;
 }
 
 int identity_keep(struct jail *j, struct err *e)
@@ -141,9 +170,11 @@ int identity_keep(struct jail *j, struct err *e)
 	made = identity_mark_made(j, now);
 	identity_mark_seen(j, now);
 	identity_mark_bases(j);
-	told = j->identity.changed || json_array_size(made) > 0;
-	if (told && identity_write_out(&j->identity, e) < 0)
+	told = j->identity.changed || json_array_size(made) > 0 || identity_makes_image(j);
+	if (told && identity_write_out(j, e) < 0)
 		return err_wrap(e, e->number, "%s", j->identity.dir);
+	if (j->check)
+		return 0;
 	marks_set(j);
 	return told ? answer(j->sock,
 			      json_pack("{s:{s:O, s:I, s:O*}}", "kept", "disks", made, "seen", now,

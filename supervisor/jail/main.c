@@ -6,8 +6,8 @@
  * The steps run in this order in the process whose pid QEMU will have. If one fails, the daemon is
  * told why, and nothing is executed. Before "namespaces", paths are the host's; before
  * "privileges", we are root: whatever a step needs of either must have been opened by then. A plan
- * that asks for a check runs only the steps marked so; file steps run per file, so a problem with
- * one file does not hide problems with the next.
+ * that asks for a check runs only the steps marked so, and they change nothing; file steps run per
+ * file, so a problem with one file does not hide problems with the next.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -45,7 +45,7 @@ static const struct step {
 	{ "format names",    bases_place,      NULL,          false, false },
 	{ "mounts",          NULL,             mount_prepare, true,  false },
 	{ "locks",           NULL,             lock_check,    true,  false },
-	{ "identity",        identity_keep,    NULL,          false, false },
+	{ "identity",        identity_keep,    NULL,          true,  false },
 	{ "memory pressure", oom_score_set,    NULL,          false, false },
 	{ "namespaces",      namespaces_enter, NULL,          false, false },
 	{ "private root",    root_build,       NULL,          false, false },
@@ -130,7 +130,8 @@ static void main_check_uncreated(const struct jail *j, const struct jail_file *f
 	answer_warning(j, "new images", f, &e);
 }
 
-static int main_check(struct jail *j)
+/* All steps that files have, file by file, in place of the first. */
+static void main_check_files(struct jail *j)
 {
 	for (size_t i = 0; j->space && i < j->n_files; i++)
 		main_tell_growth(j, i);
@@ -149,6 +150,25 @@ static int main_check(struct jail *j)
 	}
 	if (!j->space)
 		space_check(j, answer_warning);
+}
+
+/* The steps after the plan, which asked for it. */
+static int main_check(struct jail *j, size_t step)
+{
+	bool files = false;
+
+	for (; step < ARRAY_SIZE(steps); step++) {
+		const struct step *s = &steps[step];
+		struct err e = ERR_INIT;
+
+		if (!s->check || (s->file && files))
+			continue;
+		if (s->file)
+			main_check_files(j);
+		else if (!j->space && s->run(j, &e) < 0)
+			answer_problem(j, "error", s->name, NULL, &e);
+		files |= s->file != NULL;
+	}
 	return answer(j->sock, json_pack("{s:{}}", "checked")) < 0;
 }
 
@@ -160,17 +180,11 @@ int main(void)
 	struct err e = ERR_INIT;
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		if (j.check && (!steps[i].check || steps[i].file))
-			continue;
-		if (main_run_step(&steps[i], &j, &e) >= 0)
-			continue;
-		if (!j.check)
+		if (j.check)
+			return main_check(&j, i);
+		if (main_run_step(&steps[i], &j, &e) < 0)
 			return main_fail(&j, steps[i].name, &e);
-		answer_problem(&j, "error", steps[i].name, NULL, &e);
-		err_clear(&e);
 	}
-	if (j.check)
-		return main_check(&j);
 	if (answer(j.sock, json_pack("{s:{}}", "prepared")) < 0)
 		return 1; /* the daemon is gone, so nobody would supervise QEMU */
 	if (j.role->run) {

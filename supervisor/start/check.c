@@ -197,7 +197,9 @@ int start_check_identity(struct start_check *c)
 		start_check_error(c, "Path", &e);
 	err_clear(&e);
 	c->nameless = vm_complete_identity(vm, &vm->proc.conf, &e) < 0;
-	if (c->nameless)
+	if (!c->nameless)
+		start_make_nics(vm);
+	if (c->nameless || (!check_is_running(c) && vm_state_may(vm, &e) < 0))
 		start_check_error(c, NULL, &e);
 	else
 		start_make_nics(vm);
@@ -236,6 +238,15 @@ int start_check_networks(struct start_check *c)
 		memmove(nic + bad, nic + bad + 1, (--n - bad) * sizeof(struct network_nic *));
 	}
 	free(nic);
+	return STEP_DONE;
+}
+
+int start_check_run_dir(struct start_check *c)
+{
+	struct err e = ERR_INIT;
+
+	if (!check_is_running(c) && vm_run_dir_may(c->vm, &e) < 0)
+		start_check_error(c, NULL, &e);
 	return STEP_DONE;
 }
 

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "supervisor/qemu/device.h"
 #include "supervisor/host/meminfo.h"
+#include "supervisor/vm/dirs.h"
 #include "supervisor/vm/nic.h"
 #include "supervisor/start/plan.h"
 #include "supervisor/start/start.h"
@@ -174,7 +175,7 @@ int start_identity(struct vm_start *s, struct err *e)
 
 	if (vm_identity_check(vm, &vm->file.conf, e) < 0 ||
 		vm_bases_check(vm, &vm->proc.conf, e) < 0 ||
-		vm_complete_identity(vm, &vm->proc.conf, e) < 0)
+		vm_complete_identity(vm, &vm->proc.conf, e) < 0 || vm_state_may(vm, e) < 0)
 		return e->number;
 	start_make_nics(vm);
 	return STEP_DONE;

@@ -30,7 +30,7 @@ int start_run_dir(struct vm_start *s, struct err *e)
 	vm->proc.begun = daemon_now();
 	vm->proc.pid = 0;
 	vm_arm_start(vm);
-	if (vm_record_begin(vm, e) < 0)
+	if (vm_run_dir_may(vm, e) < 0 || vm_record_begin(vm, e) < 0)
 		return e->number;
 	if (mkdirat(vm->proc.run_fd, "root", 0755) == 0)
 		return STEP_DONE;

@@ -26,7 +26,7 @@ static const struct start_step steps[] = {
 	{ "nvram",         VM_PREPARING, start_nvram,         start_check_nvram,         HOST, false }, /* waits */
 	{ "networks",      VM_PREPARING, start_networks,      start_check_networks,      HOST, false }, /* waits */
 	{ "addresses",     VM_PREPARING, start_addresses,     NULL,                      OWN,  true }, /* another VM keeps its address */
-	{ "run directory", VM_SPAWNING,  start_run_dir,       NULL,                      HOST, false },
+	{ "run directory", VM_SPAWNING,  start_run_dir,       start_check_run_dir,       HOST, false },
 	{ "socket",        VM_SPAWNING,  start_socket,        NULL,                      HOST, false },
 	{ "parts",         VM_SPAWNING,  start_parts,         start_check_parts,         HOST, false },
 	{ "taps",          VM_SPAWNING,  start_taps,          NULL,                      HOST, false },

@@ -33,6 +33,37 @@ int vm_state_open(const struct daemon *d, const char *name)
 	return openat(d->dirs.state_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+/* For the result of file_room(). */
+static int dirs_room_hint(int r, const char *dir, struct err *e)
+{
+	if (r == -ENOSPC)
+		err_hint(e, "make room on the file system of %s", dir);
+	else if (r == -EROFS)
+		err_hint(e, "findmnt -T %s shows how it is mounted", dir);
+	return r;
+}
+
+int vm_state_may(const struct vm *vm, struct err *e)
+{
+	const struct daemon_dirs *dirs = &vm->daemon->dirs;
+	_cleanup_(free_ptr) char *path = vm_path(vm->name, NULL);
+	_cleanup_(close_fd) int fd = vm_state_open(vm->daemon, vm->name);
+	const bool there = fd >= 0;
+	int r;
+
+	if (!there && errno != ENOENT)
+		return err_errno(e, "open directory '%s/%s'", dirs->state, path);
+	if (there && !vm->identity.dirty)
+		return 0;
+	if (!there)
+		fd = openat(dirs->state_fd, "vms", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	r = fd < 0 ? -errno : file_room(fd);
+	errno = -r;
+	if (r < 0)
+		err_errno(e, "save its identity in '%s/%s'", dirs->state, path);
+	return dirs_room_hint(r, dirs->state, e);
+}
+
 int vm_state_dir(struct vm *vm, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = vm_path(vm->name, NULL);
@@ -77,6 +108,18 @@ int vm_run_dir(struct vm *vm, struct err *e)
 static char *dirs_new_path(const struct vm *vm)
 {
 	return xasprintf("vms/" VM_RUN_NEW "%s", vm->name);
+}
+
+int vm_run_dir_may(const struct vm *vm, struct err *e)
+{
+	const struct daemon_dirs *dirs = &vm->daemon->dirs;
+	_cleanup_(close_fd) int vms = openat(dirs->run_fd, "vms", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const int r = vms < 0 ? -errno : file_room(vms);
+
+	errno = -r;
+	if (r < 0)
+		err_errno(e, "create directory '%s/vms/%s'", dirs->run, vm->name);
+	return dirs_room_hint(r, dirs->run, e);
 }
 
 int vm_run_dir_new(struct vm *vm, struct err *e)

@@ -19,6 +19,9 @@ char *vm_run_path(const struct vm *vm, const char *file);
 
 int vm_state_dir(
 	struct vm *vm, struct err *e); /* created if it is missing; kept open in vm->state_fd */
+/* Would a start be refused to save the identity, or to make its run directory? Changes nothing. */
+int vm_state_may(const struct vm *vm, struct err *e);
+int vm_run_dir_may(const struct vm *vm, struct err *e);
 int vm_state_open(const struct daemon *d, const char *name); /* owned by the caller; -1: none */
 
 /* Prefix of a VM's name: its next run directory, not yet in place. No VM name begins with it. */

@@ -9,7 +9,7 @@ from starts import Case
 HOLDER = "holder"  # a running VM that has what others want
 HOLDER_UUID = "11111111-2222-3333-4444-555555555555"
 MAC, ADDRESS, PORT, BASE_PORT = "52:54:00:00:00:50", "192.168.122.50", 5990, 5991
-GATE = "[NIC lan]\n"
+STATES = "{world.state}/vms"
 
 
 def prepare(world):
@@ -150,6 +150,30 @@ def covered(path, text="", mode=0o644):
     return before
 
 
+def read_only(place):
+    """A directory or a file, seen as such by whoever comes by its path."""
+    @contextlib.contextmanager
+    def before(world, name):
+        path = place.format(world=world, vm=name)
+        world.exec("mount", "--bind", path, path)
+        world.exec("mount", "-o", "remount,bind,ro", path)
+        yield
+        world.exec("umount", "-l", path)
+    return before
+
+
+def full(place, limit="size=1M"):
+    """An empty directory in place of this one, in which nothing can be written."""
+    @contextlib.contextmanager
+    def before(world, name):
+        path = place.format(world=world, vm=name)
+        world.exec("mount", "-t", "tmpfs", "-o", limit + ",mode=755", "none", path)
+        world.exec("sh", "-c", "dd if=/dev/zero of=%s/fill bs=4k 2>/dev/null || :" % path)
+        yield
+        world.exec("umount", "-l", path)
+    return before
+
+
 def node(path, major, minor):
     @contextlib.contextmanager
     def before(world, name):
@@ -263,6 +287,15 @@ def hosts():
         Case("new VM with a new one's UUID", [("VM", "UUID=" + NOWHERE)], copy(disk("{vm}x.raw").replace(
             "[VM]", "[VM]\nUUID=" + NOWHERE))),
         Case("copy of a VM's file", before=copy(disk("{vm}.raw"))),
+        # where its state is kept
+        Case("state read-only", before=read_only(STATES)),
+        Case("state full", before=full(STATES)),
+        Case("state without inodes", before=full(STATES, "nr_inodes=1")),
+        Case("state read-only, for UEFI", [("Boot", "Firmware=uefi")], read_only(STATES)),
+        Case("state read-only, ran before", before=ran(read_only(STATES))),
+        Case("state read-only, NIC new", nic(), ran(read_only(STATES))),
+        Case("state full, NIC new", nic(), ran(full(STATES + "/{vm}"))),
+        Case("run read-only", before=read_only("{world.run}/vms")),
         # firmware
         Case("UEFI", [("Boot", "Firmware=uefi")]),
         Case("secure boot", [("Boot", "SecureBoot=yes")]),

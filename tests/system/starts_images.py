@@ -5,10 +5,11 @@ import os
 import struct
 
 from starts import Case
-from starts_hosts import HOLDER, covered, disk, image, program, ran
+from starts_hosts import HOLDER, covered, disk, full, image, program, ran, read_only
 
 LOCKER = "import fcntl\nf=open('{images}/{vm}.raw','r+b')\nfcntl.lockf(f, fcntl.LOCK_EX)"
 LEASE = "import fcntl\nf=open('{images}/{vm}.raw','rb')\nfcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_RDLCK)"
+IMAGES = "{world.images}"
 BITMAPS = (b"\x23\x85\x28\x75\0\0\0\x18\0\0\0\1\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\1\0\0")
 
 
@@ -36,29 +37,11 @@ def written(ending, content):
 
 
 @contextlib.contextmanager
-def read_only(world, name):
-    """Makes the image directory read-only."""
-    world.exec("mount", "--bind", world.images, world.images)
-    world.exec("mount", "-o", "remount,bind,ro", world.images)
-    yield
-    world.exec("umount", "-l", world.images)
-
-
-@contextlib.contextmanager
 def moved(world, name):
     """Moves the image directory away."""
     os.rename(world.images, world.images + ".away")
     yield
     os.rename(world.images + ".away", world.images)
-
-
-@contextlib.contextmanager
-def no_space(world, name):
-    """Fills the image directory."""
-    world.exec("mount", "-t", "tmpfs", "-o", "size=1M,mode=755", "none", world.images)
-    world.exec("sh", "-c", "dd if=/dev/zero of=%s/fill bs=4k 2>/dev/null || :" % world.images)
-    yield
-    world.exec("umount", "-l", world.images)
 
 
 def qcow2(**change):
@@ -82,6 +65,9 @@ def cd(ending, content):
 def inside(title, content, more=""):
     """A defect of an image that only QEMU detects."""
     return Case("qcow2 " + title, text=disk("{vm}.qcow2", more), before=written(".qcow2", content))
+
+
+NEW = disk("{vm}-new.qcow2", "Size=1M\n")
 
 
 def images():
@@ -113,13 +99,15 @@ def images():
         Case("image twice, whole path", text=disk("{vm}.raw", "[CDROM two]\nPath={vm}.raw\n")),
         # cached, since on an overlay root the start's opening copies the file to where direct I/O may need other blocks
         Case("image elsewhere", text=disk("/etc/hostname", "Format=raw\nCache=writeback\n")),
-        Case("image to be made", text=disk("{vm}-new.qcow2", "Size=1M\n")),
+        Case("image to be made", text=NEW),
         Case("image to be made elsewhere", text=disk("nowhere/{vm}.qcow2", "Size=1M\n")),
-        Case("image to be made without qemu-img", text=disk("{vm}-new.qcow2", "Size=1M\n"), before=covered("/usr/bin/qemu-img")),
-        Case("image to be made on what is read-only", text=disk("{vm}-new.qcow2", "Size=1M\n"), before=read_only),
-        Case("image to be made where no space is", text=disk("{vm}-new.qcow2", "Size=1M\n"), before=no_space),
-        Case("image on what is read-only", before=read_only),
-        Case("image on what is read-only, read only", [("Disk root", "ReadOnly=yes")], read_only),
+        Case("image to be made without qemu-img", text=NEW, before=covered("/usr/bin/qemu-img")),
+        Case("image to be made with another machine's qemu-img", text=NEW, before=covered(QEMU_IMG, "ELF", 0o755)),
+        Case("image to be made on what is read-only", text=NEW, before=read_only(IMAGES)),
+        Case("image to be made where no space is", text=NEW, before=full(IMAGES)),
+        Case("image to be made where no inode is", text=NEW, before=full(IMAGES, "nr_inodes=1")),
+        Case("image on what is read-only", before=read_only(IMAGES)),
+        Case("image on what is read-only, read only", [("Disk root", "ReadOnly=yes")], read_only(IMAGES)),
         Case("image directory missing", before=moved),
         Case("image's size changed", [("Disk root", "Size=1G")]),
         Case("image made and gone", [("Disk root", "Size=1G")], ran(image(lambda world, path: os.unlink(path)))),
