@@ -177,9 +177,10 @@ static json_t *vm_make_plan(const struct vm_check *c)
 			json_array_remove(files, i); /* made by the first start */
 			break;
 		}
-	json_object_update_new(plan, json_pack("{s:b, s:b, s:b}", "check", 1, "running",
+	json_object_update_new(plan, json_pack("{s:b, s:b, s:b, s:s}", "check", 1, "running",
 					     vm_state_has_process(vm->st.state), "may_create",
-					     vm->file.conf.enable != CONF_ENABLE_YES));
+					     vm->file.conf.enable != CONF_ENABLE_YES, "root",
+					     c->daemon->dirs.run)); /* its own is made by a start */
 	if (!c->start.plan.argv.n)
 		json_object_set_new(plan, "argv", json_pack("[s]", "/usr/bin/qemu-system-x86_64"));
 	if (c->start.kvm.number) /* reported as well */

@@ -6,7 +6,8 @@
  * Only beneath the directory of relative paths, and only if nothing is there: the image is created under a
  * temporary name and renamed without replacing, so the name appears with a complete file or not at
  * all. qemu-img fills it in a jail of its own that can access nothing but that file; the file
- * belongs to the guest's uid while it runs.
+ * belongs to the guest's uid while it runs. A check has it fill a stand-in, which tells whether it
+ * works.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,48 +26,91 @@ enum { TOOL_TEXT_MAX = 1024 };
 
 static const char image_inside[] = "/image";
 
+/* What qemu-img sees as the image. */
+static int create_mount(struct jail *own, int fd, struct err *e)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+					       MOUNT_ATTR_NOEXEC };
+	struct jail_path *p = &own->path[0];
+
+	p->tree = open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (p->tree < 0 || mount_setattr(p->tree, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0)
+		return err_errno(e, "mount the new image");
+	return 0;
+}
+
+/* For a check, an empty file that nobody else sees, and that is gone with this process. It takes
+ * metadata only: 64 TiB, the most that Size= may be, have a table of 1 MiB. */
+static int create_stand_in(struct jail *own, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = xasprintf("%s%s", own->root, image_inside);
+	_cleanup_(close_fd) int fd = -1;
+
+	if (mount("vmkeep", own->root, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=16m") < 0)
+		return err_errno(e, "mount a file system for a trial");
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || fchown(fd, own->uid, own->uid) < 0)
+		return err_errno(e, "create a file for a trial");
+	if (create_mount(own, fd, e) == 0 && umount2(own->root, MNT_DETACH) < 0)
+		err_errno(e, "unmount the file system of a trial");
+	return e->number;
+}
+
 /* A private root with nothing but the system directories and this one file. qemu-img is given the
  * size, so it needs no limit. */
 static int create_confine(const struct jail *j, int fd, struct err *e)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-					       MOUNT_ATTR_NOEXEC };
 	struct jail_role role = *role_named("tool");
 	struct jail own = {
 		.name = j->name, .root = j->root, .uid = j->uid, .role = &role, .n_paths = 1
 	};
-	static jail_step *const steps[] = { namespaces_enter, root_build, root_enter,
-		privileges_drop, landlock_enter, filter_load, limits_set };
-	int r = 0;
+	static jail_step *const steps[] = { root_build, root_enter, privileges_drop, landlock_enter,
+		filter_load, limits_set };
+	int r;
 
 	role.growth = 0;
-	own.path[0] = (struct jail_path){ .path = image_inside, .write = true };
-	own.path[0].tree = open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	if (own.path[0].tree < 0 ||
-		mount_setattr(own.path[0].tree, "", AT_EMPTY_PATH, &attr, sizeof attr) < 0)
-		return err_errno(e, "mount the new image");
+	own.path[0] = (struct jail_path){ .path = image_inside, .write = true, .tree = -1 };
+	/* fd belongs to the mounts before, the stand-in to those after */
+	r = fd < 0 ? 0 : create_mount(&own, fd, e);
+	if (r == 0)
+		r = namespaces_enter(&own, e);
+	if (r == 0 && fd < 0)
+		r = create_stand_in(&own, e);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(steps); i++)
 		r = steps[i](&own, e);
 	return r;
 }
 
+/* NULL: there is none. */
+static const char *create_program(void)
+{
+	static const char *const places[] = { "/usr/sbin/qemu-img", "/usr/bin/qemu-img",
+		"/sbin/qemu-img", "/bin/qemu-img" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+		if (access(places[i], X_OK) == 0)
+			return places[i];
+	return NULL;
+}
+
 _Noreturn static void create_child_run(
 	const struct jail *j, int fd, int out, const char *const *argv)
 {
+	const char *program = create_program();
 	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C", NULL };
 	struct err e = ERR_INIT;
 
 	if (dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0)
 		err_errno(&e, "place descriptors");
 	else if (create_confine(j, fd, &e) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0) {
-		execvpe(argv[0], (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
-		err_errno(&e, "run %s", argv[0]);
+		execve(program, (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
+		err_errno(&e, "run '%s'", program);
 	}
 	dprintf(STDERR_FILENO, "%s", e.text);
 	_exit(127);
 }
 
-/* Runs argv with fd. Returns its exit status or -1; text gets its output. */
+/* Runs argv with fd, -1: with a stand-in. Returns its exit status or -1; text gets its output. */
 static int create_tool_run(const struct jail *j, int fd, const char *const *argv, char *text)
 {
 	_cleanup_(close_fd) int in = -1;
@@ -97,17 +141,6 @@ static int create_tool_run(const struct jail *j, int fd, const char *const *argv
 	if (waitpid(pid, &status, 0) < 0 || !WIFEXITED(status))
 		return -1;
 	return WEXITSTATUS(status);
-}
-
-static bool create_has_program(void)
-{
-	static const char *const places[] = { "/usr/sbin/qemu-img", "/usr/bin/qemu-img",
-		"/sbin/qemu-img", "/bin/qemu-img" };
-	size_t i = 0;
-
-	while (i < ARRAY_SIZE(places) && access(places[i], X_OK) < 0)
-		i++;
-	return i < ARRAY_SIZE(places);
 }
 
 static bool create_is_full(int dir)
@@ -160,7 +193,8 @@ static void create_argv(const struct jail_file *f, const char *size, const char 
 		*argv++ = "-b";
 		*argv++ = create_base_name(f, base);
 		*argv++ = "-F";
-		*argv++ = jail_format_names[base->format];
+		/* not known yet in a check, which reads bases one by one */
+		*argv++ = jail_format_names[base->format == JAIL_ANY ? JAIL_RAW : base->format];
 	}
 	*argv++ = image_inside;
 	*argv++ = size;
@@ -191,7 +225,7 @@ static int create_fill(
 /* What can be known before anything is made; for a check, too. */
 static int create_can(struct jail *j, const struct jail_file *f, int dir, struct err *e)
 {
-	if (!create_has_program()) {
+	if (!create_program()) {
 		j->stays = true; /* somebody must install it */
 		err_set(e, ERR_NOT_FOUND, "%s: create %s: there is no qemu-img", f->what,
 			f->shown_path);
@@ -269,7 +303,7 @@ int image_create(struct jail *j, struct jail_file *f, struct err *e)
 		r = image_uncreated(j, f, e);
 	}
 	if (r < 0 || j->check)
-		return r;
+		return r < 0 ? r : create_fill(j, f, dir, -1, e);
 	/* short, because the final name may already take all 255 bytes */
 	snprintf(temporary, sizeof temporary, ".vmkeep-new-%d", getpid());
 	unlinkat(dir, temporary, 0); /* left by a process with our pid that was killed here */

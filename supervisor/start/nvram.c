@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The UEFI variables, made by the first start from the firmware's template. They are in a qcow2 of
- * their own, so that internal snapshots include them.
+ * their own, so that internal snapshots include them. A check has qemu-img read the template, and
+ * write nothing.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +25,55 @@ static char *nvram_spec(const struct firmware *firmware)
 	return result;
 }
 
+/* qemu-img may read the template, and write an empty file; path NULL: it only reads. */
+static struct confined *nvram_run(struct vm *vm, const struct firmware *firmware, const char *path,
+	confined_fn *done, void *data, struct err *e)
+{
+	const struct daemon *d = vm->daemon;
+	_cleanup_(free_ptr) char *spec = nvram_spec(firmware);
+	const char *argv[] = { "qemu-img", path ? "convert" : "measure", "-O", "qcow2", spec, path,
+		NULL };
+	const struct child_options o = { .out_max = 4096 };
+	json_t *plan = NULL, *files;
+
+	if (!spec)
+		err_set(e, ERR_INVALID_CONFIG, "the firmware's path is not UTF-8");
+	else
+		plan = confine_plan("tool", vm->name, vm->identity.uid, d->dirs.run, argv, e);
+	if (!plan)
+		return NULL;
+	files = json_pack("[{s:s, s:s, s:s}]", "kind", "firmware", "what", "UEFI firmware", "path",
+		firmware->vars);
+	if (path)
+		json_array_append_new(
+			files, json_pack("{s:s, s:s, s:s, s:b}", "kind", "nvram", "what",
+				       "UEFI variables", "path", path, "write", 1));
+	json_object_set_new(plan, "files", files);
+	return confine_run(d->loop.ev, d->jail, plan, NULL, 0, &o, done, data, e);
+}
+
+static int nvram_result(const struct child_result *r, const struct err *jail, struct err *e)
+{
+	_cleanup_(free_ptr) char *said =
+		jail ? NULL : text_escape(r->err, strcspn(r->err, "\n"), false);
+	char late[CHILD_LATE];
+
+	if (jail)
+		err_copy(e, jail);
+	else if (r->status == -ETIMEDOUT)
+		err_set(e, ERR_TIMEOUT, "qemu-img %s", child_late(r, late));
+	else if (r->status != 0)
+		err_set(e, ERR_FAILED, "%s", *said ? said : "qemu-img failed");
+	return e->number;
+}
+
+static int nvram_error(struct err *e)
+{
+	return err_wrap(e, e->number, "make the UEFI variables");
+}
+
+/* --- a start --- */
+
 static void nvram_on_made(void *data, const struct child_result *r, const struct err *jail)
 {
 	struct vm_start *s = data;
@@ -31,56 +81,32 @@ static void nvram_on_made(void *data, const struct child_result *r, const struct
 	struct err e = ERR_INIT;
 
 	s->tool = NULL;
-	if (jail) {
-		err_copy(&e, jail);
-	} else if (r->status != 0) {
-		_cleanup_(free_ptr) char *said = text_escape(r->err, strcspn(r->err, "\n"), false);
-		char late[CHILD_LATE];
-
-		if (r->status == -ETIMEDOUT)
-			err_set(&e, ERR_TIMEOUT, "qemu-img %s", child_late(r, late));
-		else
-			err_set(&e, ERR_FAILED, "%s", *said ? said : "qemu-img failed");
-	} else if (renameat(vm->state_fd, "nvram.new", vm->state_fd, VM_NVRAM) < 0) {
+	if (nvram_result(r, jail, &e) == 0 &&
+		renameat(vm->state_fd, "nvram.new", vm->state_fd, VM_NVRAM) < 0)
 		err_errno(&e, "rename nvram.new");
-	}
 	if (!e.number) {
 		start_next(s);
 		return;
 	}
-	err_wrap(&e, 0, "make the UEFI variables");
+	nvram_error(&e);
 	start_failed(s, &e);
 }
 
-/* qemu-img may write an empty file and read the template of the firmware. */
 static int nvram_make(struct vm_start *s, const struct firmware *firmware, struct err *e)
 {
 	struct vm *vm = s->vm;
 	_cleanup_(free_ptr) char *path = vm_state_path(vm, "nvram.new");
-	_cleanup_(free_ptr) char *spec = nvram_spec(firmware);
-	const char *vars = firmware->vars;
-	const char *argv[] = { "qemu-img", "convert", "-O", "qcow2", spec, path, NULL };
 	_cleanup_(close_fd) int fd = openat(vm->state_fd, "nvram.new",
 		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-	const struct child_options o = { .out_max = 4096 };
-	json_t *plan;
 
-	if (!spec)
-		return err_set(e, ERR_INVALID_CONFIG, "the firmware's path is not UTF-8");
 	if (fd < 0)
 		return err_errno(e, "create nvram.new");
-	plan = confine_plan("tool", vm->name, vm->identity.uid, vm->daemon->dirs.run, argv, e);
-	if (!plan) {
-		s->fault = VM_END_START_FAILED; /* qemu-img must be installed */
-		return e->number;
-	}
-	json_object_set_new(plan, "files",
-		json_pack("[{s:s, s:s, s:s}, {s:s, s:s, s:s, s:b}]", "kind", "firmware", "what",
-			"UEFI firmware", "path", vars, "kind", "nvram", "what", "UEFI variables",
-			"path", path, "write", 1));
-	s->tool = confine_run(
-		vm->daemon->loop.ev, vm->daemon->jail, plan, NULL, 0, &o, nvram_on_made, s, e);
-	return s->tool ? STEP_WAITS : e->number;
+	s->tool = nvram_run(vm, firmware, path, nvram_on_made, s, e);
+	if (s->tool)
+		return STEP_WAITS;
+	if (e->class == ERR_NOT_FOUND) /* qemu-img must be installed */
+		s->fault = VM_END_START_FAILED;
+	return nvram_error(e);
 }
 
 int start_nvram(struct vm_start *s, struct err *e)
@@ -100,18 +126,39 @@ int start_nvram(struct vm_start *s, struct err *e)
 	return r;
 }
 
+/* --- a check --- */
+
+static void nvram_on_read(void *data, const struct child_result *r, const struct err *jail)
+{
+	struct start_check *c = data;
+	struct err e = ERR_INIT;
+
+	c->trial = NULL;
+	if (nvram_result(r, jail, &e) < 0) {
+		nvram_error(&e);
+		start_check_error(c, "Firmware", &e);
+	}
+	start_check_next(c);
+}
+
 /* If its first start would make them. */
 int start_check_nvram(struct start_check *c)
 {
-	_cleanup_(close_fd) int dir = vm_state_open(c->vm->daemon, c->vm->name);
+	struct vm *vm = c->vm;
+	_cleanup_(close_fd) int dir = vm_state_open(vm->daemon, vm->name);
 	struct err e = ERR_INIT;
 
 	firmware_free(c->new_firmware);
 	c->new_firmware = NULL;
-	if (!c->probe || (dir >= 0 && faccessat(dir, VM_NVRAM, F_OK, 0) == 0) ||
-		vm_firmware(&c->vm->proc.conf, c->probe, &c->new_firmware, &e) < 0)
+	if (!c->probe || c->nameless || (dir >= 0 && faccessat(dir, VM_NVRAM, F_OK, 0) == 0) ||
+		vm_firmware(&vm->proc.conf, c->probe, &c->new_firmware, &e) < 0)
 		return STEP_DONE; /* the plan fails as well */
-	if (c->new_firmware && confine_program("qemu-img", NULL, 0, &e) < 0)
-		start_check_error(c, "Firmware", &e);
+	if (!c->new_firmware)
+		return STEP_DONE;
+	c->trial = nvram_run(vm, c->new_firmware, NULL, nvram_on_read, c, &e);
+	if (c->trial)
+		return STEP_WAITS;
+	nvram_error(&e);
+	start_check_error(c, "Firmware", &e);
 	return STEP_DONE;
 }

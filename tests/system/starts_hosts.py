@@ -231,6 +231,7 @@ LISTENER = "import socket\ns=socket.create_server(('127.0.0.1', %d))" % BASE_POR
 LAB = "[Network]\nMode=nat\nBridge=lab0\nAddress=10.30.0.1/24\n"
 SMALL = "[Network]\nMode=nat\nBridge=sml0\nAddress=10.31.0.1/30\n[DHCPServer]\nRange=10.31.0.2-10.31.0.2\n"
 OVMF = "/usr/share/OVMF/OVMF_%s_4M.fd"
+QEMU_IMG, BROKEN = "/usr/bin/qemu-img", "#!/bin/sh\necho cannot go on >&2\nexit 3\n"
 NOWHERE = "99999999-8888-7777-6666-555555555555"
 
 
@@ -304,7 +305,9 @@ def hosts():
         Case("UEFI code of an odd length", [("Boot", "Firmware=uefi")], covered(OVMF % "CODE", "x" * 5000)),
         Case("UEFI code too large", [("Boot", "Firmware=uefi")], covered(OVMF % "CODE", "x" * (9 << 20))),
         Case("UEFI variables empty", [("Boot", "Firmware=uefi")], covered(OVMF % "VARS")),
-        Case("UEFI without qemu-img", [("Boot", "Firmware=uefi")], covered("/usr/bin/qemu-img")),
+        Case("UEFI without qemu-img", [("Boot", "Firmware=uefi")], covered(QEMU_IMG)),
+        Case("UEFI with a qemu-img that fails", [("Boot", "Firmware=uefi")], covered(QEMU_IMG, BROKEN, 0o755)),
+        Case("UEFI with another machine's qemu-img", [("Boot", "Firmware=uefi")], covered(QEMU_IMG, "ELF", 0o755)),
         Case("UEFI on pc", [("Boot", "Firmware=uefi"), ("VM", "Machine=pc")]),
         # networks
         Case("no such network", nic(net="nowhere")),

@@ -5,7 +5,7 @@ import os
 import struct
 
 from starts import Case
-from starts_hosts import HOLDER, covered, disk, full, image, program, ran, read_only
+from starts_hosts import BROKEN, HOLDER, QEMU_IMG, covered, disk, full, image, program, ran, read_only
 
 LOCKER = "import fcntl\nf=open('{images}/{vm}.raw','r+b')\nfcntl.lockf(f, fcntl.LOCK_EX)"
 LEASE = "import fcntl\nf=open('{images}/{vm}.raw','rb')\nfcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_RDLCK)"
@@ -101,8 +101,11 @@ def images():
         Case("image elsewhere", text=disk("/etc/hostname", "Format=raw\nCache=writeback\n")),
         Case("image to be made", text=NEW),
         Case("image to be made elsewhere", text=disk("nowhere/{vm}.qcow2", "Size=1M\n")),
-        Case("image to be made without qemu-img", text=NEW, before=covered("/usr/bin/qemu-img")),
+        Case("image to be made without qemu-img", text=NEW, before=covered(QEMU_IMG)),
+        Case("image to be made with a qemu-img that fails", text=NEW, before=covered(QEMU_IMG, BROKEN, 0o755)),
         Case("image to be made with another machine's qemu-img", text=NEW, before=covered(QEMU_IMG, "ELF", 0o755)),
+        Case("image to be made with root's qemu-img", text=NEW, before=covered(QEMU_IMG, BROKEN, 0o700)),
+        Case("image to be made of 64T", text=disk("{vm}-new.qcow2", "Size=64T\n")),
         Case("image to be made on what is read-only", text=NEW, before=read_only(IMAGES)),
         Case("image to be made where no space is", text=NEW, before=full(IMAGES)),
         Case("image to be made where no inode is", text=NEW, before=full(IMAGES, "nr_inodes=1")),
