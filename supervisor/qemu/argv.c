@@ -123,6 +123,8 @@ static void argv_add_display(struct argv_build *b)
 /* Each line is one word, or an option and its argument. */
 static void argv_add_own_words(struct argv_build *b)
 {
+	const size_t before = b->out->n;
+
 	for (size_t i = 0; i < b->c->args.n; i++) {
 		const char *line = b->c->args.item[i];
 		size_t n = strcspn(line, " \t");
@@ -135,6 +137,7 @@ static void argv_add_own_words(struct argv_build *b)
 		if (*line)
 			argv_word(b, line);
 	}
+	b->out->own = b->out->n - before;
 }
 
 static int argv_check_counts(struct argv_build *b)

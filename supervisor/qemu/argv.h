@@ -56,6 +56,7 @@ struct argv {
 	struct arena arena;
 	const char **word; /* NULL terminated, word[0] is the binary */
 	size_t n;
+	size_t own; /* of Args=, at the end */
 	/* what argv_build() refused: its section or key, else NULL */
 	const struct conf_place *place;
 	const char *key;

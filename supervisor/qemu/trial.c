@@ -212,7 +212,7 @@ void trial_argv(struct argv *out, const struct argv *of, const struct trial_host
 
 		while (k < ARRAY_SIZE(rules) && !streq(rules[k].option, of->word[i]))
 			k++;
-		if (k == ARRAY_SIZE(rules) || i + 1 == of->n) {
+		if (k == ARRAY_SIZE(rules) || i >= of->n - of->own || i + 1 == of->n) {
 			trial_word(&t, of->word[i]);
 			continue;
 		}

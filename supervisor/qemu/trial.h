@@ -21,7 +21,7 @@ struct trial_host {
 		*new_firmware; /* its first start would make UEFI variables; NULL: no */
 };
 
-/* out: ARGV_INIT. The words of a command line. Args= may name what is not there. */
+/* out: ARGV_INIT. The words of a command line. Args= stay as they are. */
 void trial_argv(struct argv *out, const struct argv *of, const struct trial_host *host);
 
 extern const char trial_input[]; /* for its stdin */

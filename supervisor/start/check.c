@@ -310,6 +310,13 @@ int start_check_files(struct start_check *c)
 
 static int check_try(struct start_check *c);
 
+/* Args= may use memory and files that this trial had to do without, or standard input, where the
+ * monitor of any trial is. Everything else is as in a start. */
+static bool check_is_of_trial(const struct start_check *c, const char *why)
+{
+	return c->files_told || c->memory_told || check_is_running(c) || strstr(why, "stdio");
+}
+
 static void check_tell_trial(const struct start_check *c, const struct child_result *r)
 {
 	_cleanup_(free_ptr) char *said = trial_said(r->err, r->err_len), *why = NULL;
@@ -320,9 +327,9 @@ static void check_tell_trial(const struct start_check *c, const struct child_res
 	char how[128], late[CHILD_LATE];
 
 	death_how(&death, how, sizeof how);
-	if (c->vm->proc.conf.args.n) /* which may want what is not there in a trial */
+	if (c->vm->proc.conf.args.n)
 		why = said_why(said, strlen(said));
-	if (why && !said_option(why))
+	if (why && !said_option(why) && check_is_of_trial(c, why))
 		return;
 	free_ptr(&why);
 	if (r->status == -ETIMEDOUT) {
@@ -332,6 +339,7 @@ static void check_tell_trial(const struct start_check *c, const struct child_res
 		check_warning(c, NULL, text, "is the host very busy?");
 	} else if (r->status != 0) {
 		said_failure(said, strlen(said), how, &why, &e);
+		said_hint_own(c->vm->proc.conf.args.n || c->vm->proc.conf.binary, how, why, &e);
 		start_check_error(c,
 			e.class != ERR_INVALID_CONFIG	  ? NULL
 			: c->vm->proc.conf.cpu_features.n ? "Features"

@@ -164,6 +164,26 @@ bool said_known(const char *why, struct err *e)
 	return false;
 }
 
+void said_hint_own(bool own, const char *how, const char *why, struct err *e)
+{
+	if (!own || *e->hint)
+		return;
+	if (strstr(how, "SIGSYS"))
+		err_hint(e, "[QEMU] needs a system call that the guests' filter refuses");
+	else if (!*why) /* fork() fails without a word in QEMU 10 */
+		err_hint(e,
+			"QEMU said nothing: [QEMU] may need a system call that the guests' filter "
+			"refuses, such as fork()");
+	else if (strstr(why, "No such file") || strstr(why, "Permission denied") ||
+		 strstr(why, "Read-only file system"))
+		err_hint(e, "QEMU sees only the host's files that the VM's other sections name: "
+			    "name it in one of them, not in [QEMU]");
+	else
+		err_hint(e,
+			"[QEMU] has options: QEMU runs with its own root directory, without the "
+			"host's network, and behind a system call filter");
+}
+
 /* --- CPU features --- */
 
 /* The name in "CPUID.07H:EBX.avx512f [bit 16]" or "MSR(10AH).rdctl-no [bit 0]": behind the register. It

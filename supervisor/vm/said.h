@@ -30,6 +30,9 @@ char *said_why(const char *said, size_t len);
 char *said_fatal(const char *text);
 /* An option is wrong in itself, whatever is on the host. */
 bool said_option(const char *why);
+/* Raw options, and another QEMU, were not written with our walls in mind: adds which may be the cause, if
+ * nothing better is known. own: the VM has some. */
+void said_hint_own(bool own, const char *how, const char *why, struct err *e);
 /* Known messages: adds the fix as e's hint. True: the host is the cause, and it may go away. */
 bool said_known(const char *why, struct err *e);
 

@@ -215,27 +215,6 @@ static bool stop_is_conflict(const struct vm *vm, const char *said, struct err *
 	return true;
 }
 
-/* Raw options were not written with our walls in mind: says which may be the cause. */
-static void stop_hint_args(const struct conf_vm *c, const char *how, const char *why, struct err *e)
-{
-	if ((!c->args.n && !c->binary) || *e->hint)
-		return;
-	if (strstr(how, "SIGSYS"))
-		err_hint(e, "[QEMU] needs a system call that the guests' filter refuses");
-	else if (!*why) /* fork() fails without a word in QEMU 10 */
-		err_hint(e,
-			"QEMU said nothing: [QEMU] may need a system call that the guests' filter "
-			"refuses, such as fork()");
-	else if (strstr(why, "No such file") || strstr(why, "Permission denied") ||
-		 strstr(why, "Read-only file system"))
-		err_hint(e, "QEMU sees only the host's files that the VM's other sections name: "
-			    "name it in one of them, not in [QEMU]");
-	else
-		err_hint(e,
-			"[QEMU] has options: QEMU runs with its own root directory, without the "
-			"host's network, and behind a system call filter");
-}
-
 /* Who is at fault that QEMU did not start. Its warnings count as well: they name missing CPU
  * features. */
 static enum vm_ending stop_failed_start(struct vm *vm, const char *how, char **why, struct err *e)
@@ -246,7 +225,7 @@ static enum vm_ending stop_failed_start(struct vm *vm, const char *how, char **w
 
 	free(*why);
 	host = said_failure(said, n, how, why, e);
-	stop_hint_args(&vm->proc.conf, how, *why, e);
+	said_hint_own(vm->proc.conf.args.n || vm->proc.conf.binary, how, *why, e);
 	return host ? VM_END_HOST_CAUSE : VM_END_START_FAILED;
 }
 

@@ -71,7 +71,12 @@ WORDS = {
     "QEMU.Binary": (["/usr/bin/qemu-system-x86_64", "/usr/bin/no-such-qemu", "/usr/bin/true", "/etc/hostname"], ["qemu"]),
     # paths and programs in Args= are between the operator and QEMU: only QEMU knows which it accepts
     "QEMU.Args": (["-msg\nArgs=timestamp=on", "-nonsense", "-device no-such-device", "-device virtio-rng-pci,no-such=1",
-                   "-fw_cfg no-such=1", "-fw_cfg name=opt/a b,string=it's \"quoted\" $HOME", "-monitor stdio"], []),
+                   "-fw_cfg no-such=1", "-fw_cfg name=opt/a b,string=it's \"quoted\" $HOME", "-monitor stdio",
+                   "-serial stdio", "-bios /no/such/bios", "-chardev file,id=x,path=/no/such/log",
+                   "-drive file=/no/such.img,if=none,id=x,format=raw", "-fw_cfg name=opt/x,file=/etc/hostname",
+                   "-chardev socket,id=x,path=/run/x.sock,server=on,wait=off", "-device scsi-hd,drive=nowhere",
+                   "-netdev tap,id=x,ifname=x,script=no,downscript=no", "-append quiet",
+                   "-object memory-backend-file,id=x,size=1M,mem-path=/dev/hugepages", "-daemonize"], []),
 }
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 

@@ -119,6 +119,10 @@ static void test_memory(void **state)
 	assert_string_equal(trial.word[2], "16M");
 	assert_string_equal(trial.word[3], "-S");
 	argv_release(&trial);
+	argv.own = 3; /* the operator's */
+	trial_argv(&trial, &argv, &(struct trial_host){ .no_memory = true, .no_files = true });
+	assert_string_equal(trial.word[2], "1048576M");
+	argv_release(&trial);
 }
 
 static void test_said(void **state)
