@@ -275,6 +275,7 @@ void vm_check_free(struct vm_check *c)
 	if (!c)
 		return;
 	probes_forget(c->daemon->probes, &c->start);
+	networks_trial_cancel(c->start.networks);
 	confine_cancel(c->start.trial);
 	check_jail_cancel(c->jail);
 	check_space_free(c->space);

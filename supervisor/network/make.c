@@ -13,14 +13,25 @@
 #include "supervisor/network/files.h"
 #include "supervisor/network/private.h"
 
-int network_ip_forward(bool on, struct err *e)
+/* change false: only opens it. */
+static int make_ip_forward(bool on, bool change, struct err *e)
 {
 	_cleanup_(close_fd) int fd =
 		open("/proc/sys/net/ipv4/ip_forward", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
 
-	if (fd < 0 || write(fd, on ? "1" : "0", 1) != 1)
+	if (fd < 0 || (change && write(fd, on ? "1" : "0", 1) != 1))
 		return err_errno(e, "set ip_forward to %d", on);
 	return 0;
+}
+
+int network_ip_forward(bool on, struct err *e)
+{
+	return make_ip_forward(on, true, e);
+}
+
+int network_ip_forward_may(struct err *e)
+{
+	return make_ip_forward(true, false, e);
 }
 
 bool network_forwards(void)
@@ -109,20 +120,26 @@ static int make_run_nft(struct network *n, const char *text, network_done_fn *do
 	return n->nft ? 0 : e->number;
 }
 
+void network_rules(const struct network *n, const struct net_plan *plan, bool dns, struct buf *text)
+{
+	struct nft_network rules = { .table = plan->table,
+		.bridge = plan->choice.bridge,
+		.address = plan->choice.address,
+		.prefix = plan->choice.prefix,
+		.dhcp = n->conf.dhcp,
+		.dns = dns };
+
+	memcpy(rules.mac, plan->choice.mac, ETH_ALEN);
+	nft_rules(text, &rules);
+}
+
 int network_load_rules(struct network *n, network_done_fn *done, struct err *e)
 {
-	struct nft_network rules = { .table = n->plan.table,
-		.bridge = n->plan.choice.bridge,
-		.address = n->plan.choice.address,
-		.prefix = n->plan.choice.prefix,
-		.dhcp = n->conf.dhcp,
-		.dns = n->dns };
 	_cleanup_(buf_release) struct buf text = BUF_INIT;
 	int r;
 
-	memcpy(rules.mac, n->plan.choice.mac, ETH_ALEN);
 	door_put(n->ns, &text);
-	nft_rules(&text, &rules);
+	network_rules(n, &n->plan, n->dns, &text);
 	r = make_run_nft(n, text.data, done, e);
 	if (r < 0)
 		door_not_loaded(n->ns);

@@ -90,6 +90,13 @@ void network_wait_cancel(struct network_wait *w); /* done is not called any more
  * try.c */
 int networks_try(struct networks *ns, const char *former, const struct network_nic *const *nic,
 	size_t n, size_t *bad, const char **key, struct err *e);
+/* After that: runs nft and dnsmasq as far as networks_need() would, in a way that changes nothing; done is
+ * called once, from the loop, with the first error and its NIC. NULL: nothing would be run. trial.c */
+struct networks_trial;
+typedef void networks_trial_fn(void *data, const char *nic, const struct err *e);
+struct networks_trial *networks_try_run(struct networks *ns, const struct network_nic *const *nic,
+	size_t n, networks_trial_fn *done, void *data);
+void networks_trial_cancel(struct networks_trial *t); /* NULL is fine */
 /* Is there such a foreign bridge? */
 int networks_bridge(struct networks *ns, const char *bridge, struct err *e);
 

@@ -67,33 +67,44 @@ static void nft_run_on_patience(void *data)
 	nft_run_end(data, &e);
 }
 
-static void nft_run_on_end(void *data, const struct child_result *r)
+int network_nft_result(const struct child_result *r, struct err *e)
 {
 	_cleanup_(free_ptr) char *safe = text_escape(r->err, strcspn(r->err, "\n"), false);
-	struct err e = ERR_INIT;
 	char late[CHILD_LATE];
 
 	if (r->status == -ETIMEDOUT)
-		err_set(&e, ERR_TIMEOUT, "nft %s: its rules are set as a whole or not at all",
+		err_set(e, ERR_TIMEOUT, "nft %s: its rules are set as a whole or not at all",
 			child_late(r, late));
-	else
-		err_set(&e, ERR_FAILED, "nft failed: %s", safe[0] ? safe : "no error message");
-	nft_run_end(data, r->status ? &e : NULL);
+	else if (r->status)
+		err_set(e, ERR_FAILED, "nft failed: %s", safe[0] ? safe : "no error message");
+	return e->number;
+}
+
+struct child *network_nft_child(struct ev_loop *ev, const char *text, bool check,
+	void (*done)(void *data, const struct child_result *r), void *data, struct err *e)
+{
+	const char *const argv[] = { "nft", "-f", "-", check ? "-c" : NULL, NULL };
+	const struct child_options o = {
+		.argv = argv, .input = text, .timeout = NFT_SECONDS, .done = done, .data = data
+	};
+	struct child *c = child_run(ev, &o, e);
+
+	if (!c && e->class == ERR_NOT_FOUND)
+		err_hint(e, "nftables is needed: apt install nftables");
+	return c;
+}
+
+static void nft_run_on_end(void *data, const struct child_result *r)
+{
+	struct err e = ERR_INIT;
+
+	nft_run_end(data, network_nft_result(r, &e) < 0 ? &e : NULL);
 }
 
 static int nft_run_begin(struct nft_run *run, struct err *e)
 {
-	const char *const argv[] = { "nft", "-f", "-", NULL };
-	const struct child_options o = { .argv = argv,
-		.input = run->text,
-		.timeout = NFT_SECONDS,
-		.done = nft_run_on_end,
-		.data = run };
-
 	loop_timer_stop(&run->patience);
-	run->child = child_run(run->ns->ev, &o, e);
-	if (!run->child && e->class == ERR_NOT_FOUND)
-		err_hint(e, "nftables is needed: apt install nftables");
+	run->child = network_nft_child(run->ns->ev, run->text, false, nft_run_on_end, run, e);
 	return run->child ? 0 : e->number;
 }
 

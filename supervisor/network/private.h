@@ -168,17 +168,26 @@ bool network_serve_files(struct network *n);
 void network_door_moved(struct network *n, const struct err *e);
 void network_dnsmasq_event(void *data, enum dnsmasq_event event, const struct err *e);
 
+/* try.c: it would be made, or made again, for a NIC */
+bool network_would_rise(const struct network *n);
+
 /* nft_run.c */
 /* Runs nft after earlier runs for the same network ("": the door) have ended. NULL on failure: done
  * is not called. */
 struct nft_run *network_run_nft(struct networks *ns, const char *whose, const char *text,
 	network_done_fn *done, void *data, struct err *e);
+/* One nft, which reads text; check: changes nothing. NULL on failure. network_nft_result(): of its end, 0
+ * or the error. */
+struct child *network_nft_child(struct ev_loop *ev, const char *text, bool check,
+	void (*done)(void *data, const struct child_result *r), void *data, struct err *e);
+int network_nft_result(const struct child_result *r, struct err *e);
 void network_nft_cancel(struct nft_run *run); /* done is not called any more; NULL is fine */
 void network_nft_end(struct networks *ns);
 
 /* make.c */
 int network_ip_forward(bool on, struct err *e);
-bool network_forwards(void); /* ip_forward is on, as far as is known */
+int network_ip_forward_may(struct err *e); /* what turning it on would be refused */
+bool network_forwards(void);		   /* ip_forward is on, as far as is known */
 int network_make_bridge(struct network *n, struct err *e);
 /* Finds its bridge: by name, else by alias and MAC under another name. A bridge that only has the
  * same name may be somebody else's. Index 0: there is none. */
@@ -193,6 +202,9 @@ bool network_others_stand(const struct network *n);
 int network_write_files(struct network *n, bool *changed, struct err *e);
 int network_prepare_dnsmasq(void *data, struct err *e); /* the same, called before each start */
 /* Run nft; done is called once from the loop, and must set n->nft to NULL. */
+/* The rules of a network with this plan, without the door. */
+void network_rules(
+	const struct network *n, const struct net_plan *plan, bool dns, struct buf *text);
 int network_load_rules(struct network *n, network_done_fn *done, struct err *e);
 int network_drop_rules(struct network *n, network_done_fn *done, struct err *e);
 
@@ -203,6 +215,7 @@ bool network_need_uid(struct network *n, bool stands);
 
 /* record.c: RUN/networks/NAME.json: what was made; STATE/networks/NAME.json: what was chosen */
 int record_save(const struct network *n, struct err *e);
+int record_may(const struct network *n, struct err *e); /* what that would be refused */
 void record_remove(const struct network *n);
 /* False: no usable record; the log says why. *same_boot: the network may still be up. */
 bool record_load(struct network *n, pid_t *pid, uint64_t *start, bool *same_boot);

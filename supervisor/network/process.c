@@ -54,13 +54,52 @@ static bool process_drain(struct dnsmasq *d)
 	return n == 0;
 }
 
+/* The last line, without dnsmasq's name; "" if there is none. */
+static void process_last_line(const char *said, size_t n, char *out, size_t len)
+{
+	_cleanup_(free_ptr) char *safe = NULL;
+	const char *line;
+
+	while (n && said[n - 1] == '\n')
+		n--;
+	line = n ? memrchr(said, '\n', n) : NULL;
+	line = line ? line + 1 : said;
+	n -= (size_t)(line - said);
+	if (n > 9 && strncmp(line, "dnsmasq: ", 9) == 0) {
+		line += 9;
+		n -= 9;
+	}
+	safe = text_escape(line, n, false);
+	snprintf(out, len, "%s", safe);
+}
+
+static void process_how(int status, char *out, size_t len)
+{
+	if (status > 0)
+		snprintf(out, len, "ended with status %d", status);
+	else if (status < 0)
+		snprintf(out, len, "ended by signal %d", -status);
+	else
+		snprintf(out, len, "ended");
+}
+
+int dnsmasq_failed(int status, const char *said, size_t n, const struct err *jail, struct err *e)
+{
+	char why[256] = "";
+
+	if (n)
+		process_last_line(said, n, why, sizeof why);
+	if (jail)
+		snprintf(why, sizeof why, "%.250s", jail->text);
+	if (!why[0])
+		process_how(status, why, sizeof why);
+	return err_set(e, ERR_FAILED, "start dnsmasq: %s", why);
+}
+
 /* Why it did not start listening: vmkeep-jail's error, or its own last line on stderr. */
 static void process_last_words(struct dnsmasq *d, char *out, size_t len)
 {
-	_cleanup_(free_ptr) char *safe = NULL;
 	struct err e = ERR_INIT;
-	struct buf *b = &d->words;
-	char *line;
 
 	out[0] = '\0';
 	if (d->jail_fd >= 0 && confine_answer(d->jail_fd, &e) < 0) {
@@ -68,16 +107,8 @@ static void process_last_words(struct dnsmasq *d, char *out, size_t len)
 		return;
 	}
 	process_drain(d);
-	while (b->len && b->data[b->len - 1] == '\n')
-		b->data[--b->len] = '\0';
-	if (!b->len)
-		return;
-	line = memrchr(b->data, '\n', b->len);
-	line = line ? line + 1 : b->data;
-	if (strncmp(line, "dnsmasq: ", 9) == 0)
-		line += 9;
-	safe = text_escape(line, strlen(line), false);
-	snprintf(out, len, "%s", safe);
+	if (d->words.len)
+		process_last_line(d->words.data, d->words.len, out, len);
 }
 
 static void process_pause_and_retry(struct dnsmasq *d)
@@ -119,12 +150,8 @@ static void process_ended(struct dnsmasq *d, int status)
 	if (starting && d->overdue)
 		snprintf(d->problem, sizeof d->problem, "did not listen within %g s and was killed",
 			START_TIMEOUT);
-	else if (status > 0)
-		snprintf(d->problem, sizeof d->problem, "ended with status %d", status);
-	else if (status < 0)
-		snprintf(d->problem, sizeof d->problem, "ended by signal %d", -status);
 	else
-		snprintf(d->problem, sizeof d->problem, "ended");
+		process_how(status, d->problem, sizeof d->problem);
 	if (starting && words[0])
 		snprintf(d->problem, sizeof d->problem, "%s", words);
 	if (d->first) {

@@ -97,6 +97,8 @@ void dnsmasq_restart(struct dnsmasq *d);
 /* Makes it forget the host lines of removed files. */
 void dnsmasq_reread(struct dnsmasq *d);
 
+/* The error of a start that did not succeed; said: its stderr; jail: vmkeep-jail's own error, or NULL. */
+int dnsmasq_failed(int status, const char *said, size_t n, const struct err *jail, struct err *e);
 const char *dnsmasq_health(const struct dnsmasq *d); /* "ok", or the problem */
 
 #endif

@@ -126,6 +126,22 @@ bool choice_stands(const struct network *n)
 	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0;
 }
 
+int record_may(const struct network *n, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = record_path(n);
+	_cleanup_(close_fd) int dir = open(n->ns->run, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const int r = dir < 0 ? -errno : file_room(dir);
+
+	errno = -r;
+	if (r < 0)
+		err_errno(e, "write '%s'", path);
+	if (r == -ENOSPC)
+		err_hint(e, "make room on the file system of %s", n->ns->run);
+	else if (r == -EROFS)
+		err_hint(e, "findmnt -T %s shows how it is mounted", n->ns->run);
+	return r;
+}
+
 int record_save(const struct network *n, struct err *e)
 {
 	_cleanup_(free_ptr) char *path = record_path(n);

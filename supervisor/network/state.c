@@ -118,7 +118,9 @@ static int state_make(struct network *n, struct err *e)
 			"network %s: port 53 is taken by another name server on this host: guests use the "
 			"host's resolvers and cannot resolve each other's names (see: ss -lnp sport = :53)",
 			n->name);
-	r = record_save(n, e);
+	r = record_may(n, e);
+	if (r == 0)
+		r = record_save(n, e);
 	if (r == 0 && n->plan.step[NET_STEP_FORWARD])
 		r = network_ip_forward(true, e);
 	if (r == 0)

@@ -15,16 +15,24 @@ try {
 	struct net_plan plan;
 };
 
-/* A start brings it up, or down and up again. */
+bool network_would_rise(const struct network *n)
+{
+	return n->state == NETWORK_DOWN ||
+	       (n->state == NETWORK_UP && !network_attached(n) && network_is_outdated(n));
+}
+
 static int try_plan(struct try *t, struct network *n, struct err *e)
 {
 	struct net_plan plan;
 	int r;
 
-	if (n->state != NETWORK_DOWN &&
-		!(n->state == NETWORK_UP && !network_attached(n) && network_is_outdated(n)))
+	if (!network_would_rise(n))
 		return 0;
 	r = network_plan(n, &plan, e);
+	if (r == 0)
+		r = record_may(n, e);
+	if (r == 0 && plan.step[NET_STEP_FORWARD])
+		r = network_ip_forward_may(e);
 	if (r < 0)
 		return err_wrap(e, r, "network '%s'", n->name);
 	t->network = n;

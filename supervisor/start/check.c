@@ -201,8 +201,6 @@ int start_check_identity(struct start_check *c)
 		start_make_nics(vm);
 	if (c->nameless || (!check_is_running(c) && vm_state_may(vm, &e) < 0))
 		start_check_error(c, NULL, &e);
-	else
-		start_make_nics(vm);
 	vm->daemon->vms->uid_next = uid_next;
 	return STEP_DONE;
 }
@@ -215,6 +213,16 @@ static const struct conf_place *check_place_of_nic(const struct start_check *c, 
 		if (streq(conf->nic[i].id, id) && conf->nic[i].place.file)
 			return &conf->nic[i].place;
 	return &conf->place;
+}
+
+static void check_on_networks(void *data, const char *nic, const struct err *e)
+{
+	struct start_check *c = data;
+
+	c->networks = NULL;
+	if (e)
+		c->tell(c->data, check_place_of_nic(c, nic), NULL, "error", e);
+	start_check_next(c);
 }
 
 /* Everything that networks and addresses would refuse; a running VM already has its own. */
@@ -237,8 +245,9 @@ int start_check_networks(struct start_check *c)
 		/* what the others ask for */
 		memmove(nic + bad, nic + bad + 1, (--n - bad) * sizeof(struct network_nic *));
 	}
+	c->networks = networks_try_run(vm->daemon->networks, nic, n, check_on_networks, c);
 	free(nic);
-	return STEP_DONE;
+	return c->networks ? STEP_WAITS : STEP_DONE;
 }
 
 int start_check_run_dir(struct start_check *c)

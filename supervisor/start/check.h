@@ -17,6 +17,7 @@ struct start_check {
 	const struct start_step *step;
 	const struct probe *probe; /* of its QEMU; NULL: none */
 	struct vm_plan plan;
+	struct networks_trial *networks;
 	struct confined *trial;	       /* QEMU, or qemu-img */
 	struct firmware *new_firmware; /* of a VM without UEFI variables; NULL: none needed */
 	bool memory_told;	       /* there is too little: the trial goes without */

@@ -174,6 +174,15 @@ def full(place, limit="size=1M"):
     return before
 
 
+@contextlib.contextmanager
+def no_forwarding(world, vm):
+    """It is off, and cannot be turned on, as in some containers."""
+    world.exec("sysctl", "-qw", "net.ipv4.ip_forward=0")
+    with read_only("/proc/sys/net/ipv4/ip_forward")(world, vm):
+        yield
+    world.exec("sysctl", "-qw", "net.ipv4.ip_forward=1")
+
+
 def node(path, major, minor):
     @contextlib.contextmanager
     def before(world, name):
@@ -232,6 +241,7 @@ LAB = "[Network]\nMode=nat\nBridge=lab0\nAddress=10.30.0.1/24\n"
 SMALL = "[Network]\nMode=nat\nBridge=sml0\nAddress=10.31.0.1/30\n[DHCPServer]\nRange=10.31.0.2-10.31.0.2\n"
 OVMF = "/usr/share/OVMF/OVMF_%s_4M.fd"
 QEMU_IMG, BROKEN = "/usr/bin/qemu-img", "#!/bin/sh\necho cannot go on >&2\nexit 3\n"
+NFT, DNSMASQ = "/usr/sbin/nft", "/usr/sbin/dnsmasq"
 NOWHERE = "99999999-8888-7777-6666-555555555555"
 
 
@@ -322,6 +332,15 @@ def hosts():
         Case("network on no addresses for hosts", nic(net="lab"), network("lab", LAB.replace("10.30", "224.0"))),
         Case("network broken while up", nic(net="lab"), network("lab", LAB, up_and("lab", "[Network]\nMde=nat\n"))),
         Case("network changed while up", nic(net="lab"), network("lab", LAB, up_and("lab", LAB.replace("10.30", "10.32")))),
+        Case("network that cannot forward", nic(net="lab"), network("lab", LAB, no_forwarding)),
+        Case("network without a place for its record", nic(net="lab"), network("lab", LAB, full("{world.run}/networks"))),
+        Case("no nft", nic(net="lab"), network("lab", LAB, covered(NFT))),
+        Case("nft fails", nic(net="lab"), network("lab", LAB, covered(NFT, BROKEN, 0o755))),
+        Case("another machine's nft", nic(net="lab"), network("lab", LAB, covered(NFT, "ELF", 0o755))),
+        Case("no dnsmasq", nic(net="lab"), network("lab", LAB, covered(DNSMASQ))),
+        Case("dnsmasq fails", nic(net="lab"), network("lab", LAB, covered(DNSMASQ, BROKEN, 0o755))),
+        Case("another machine's dnsmasq", nic(net="lab"), network("lab", LAB, covered(DNSMASQ, "ELF", 0o755))),
+        Case("root's dnsmasq", nic(net="lab"), network("lab", LAB, covered(DNSMASQ, BROKEN, 0o700))),
         Case("pool full", nic("MACAddress=52:54:00:00:00:77", net="small"), network("small", SMALL, copy(
             disk(HOLDER + ".raw", "ReadOnly=yes\n[NIC lan]\nNetwork=small\n")))),
         Case("two on one address", nic(net="small") + [("NIC wan", "Network=small")], network("small", SMALL)),

@@ -203,6 +203,22 @@ def test_few_open_files(world):
     world.stop_daemon()
 
 
+def test_first_on_a_bridge(world):
+    """Before any network is up: the rule for taps has to be set as well."""
+    lines = [("NIC lan", "Bridge=br7")]
+    with world.devices():
+        world.start()
+        world.exec("ip", "link", "add", "br7", "type", "bridge")
+        run = Run(world)
+        for n, text in enumerate(("", starts_hosts.BROKEN)):
+            run.case(starts.Case("nft %d" % n, lines, starts_hosts.covered(starts_hosts.NFT, text, 0o755 * n)), "n%d" % n)
+        assert run.done["refused"] == 2 and not run.wrong, run.wrong
+        run.case(starts.Case("nft works", lines), "works")
+        run.client.close()
+        assert run.done["started"] and not run.wrong, run.wrong
+        world.stop_daemon()
+
+
 @pytest.mark.walk
 def test_check_is_start(world):
     with world.devices():
