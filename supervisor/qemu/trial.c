@@ -14,7 +14,8 @@ const char trial_input[] = "{\"execute\": \"qmp_capabilities\"}\n{\"execute\": \
 struct trial {
 	struct argv *out;
 	size_t room;
-	const char *option; /* the current one */
+	const char *option;  /* the current one */
+	const char *program; /* QEMU itself */
 	struct trial_host host;
 };
 
@@ -67,6 +68,22 @@ static void trial_rename(json_t *node)
 	json_object_set_new(node, "node-name", json_string(name));
 }
 
+/* In place of an image that is not opened: where the host forbids io_uring, QEMU says so when it opens
+ * a file with it. */
+static void trial_uring(struct trial *t, const json_t *image)
+{
+	const json_t *file = json_object_get(image, "file");
+	json_t *own;
+
+	if (!streq(trial_member(file, "aio"), "io_uring"))
+		return;
+	own = json_pack("{s:s, s:s, s:s, s:b, s:s, s:s}", "driver", "file", "node-name",
+		trial_member(file, "node-name"), "filename", t->program, "read-only", 1, "locking",
+		"off", "aio", "io_uring");
+	trial_rename(own);
+	trial_json(t, "-blockdev", own);
+}
+
 /* Opens an image as a start does, but for reading only and without locks. A device is not opened
  * twice. */
 static void trial_image(struct trial *t, const json_t *image, bool flash)
@@ -78,6 +95,7 @@ static void trial_image(struct trial *t, const json_t *image, bool flash)
 
 		if (streq(trial_member(file, "driver"), "host_device")) {
 			json_decref(top);
+			trial_uring(t, image);
 			return;
 		}
 		json_object_set_new(node, "read-only", json_true());
@@ -114,11 +132,11 @@ static void trial_blockdev(struct trial *t, const char *value, json_t *o)
 			json_pack("{s:s, s:s, s:I, s:b, s:b}", "driver", "null-co", "node-name",
 				node, "size", (json_int_t)1 << 30, "read-zeroes", 1, "read-only",
 				json_is_true(json_object_get(o, "read-only"))));
-	if (t->host.no_files)
-		return;
-	if (flash)
+	if (flash && !t->host.no_files)
 		trial_flash(t, o);
-	else
+	else if (!flash && t->host.no_files)
+		trial_uring(t, o);
+	else if (!flash)
 		trial_image(t, o, false);
 }
 
@@ -204,7 +222,7 @@ static const struct {
 
 void trial_argv(struct argv *out, const struct argv *of, const struct trial_host *host)
 {
-	struct trial t = { .out = out, .host = *host };
+	struct trial t = { .out = out, .program = of->word[0], .host = *host };
 
 	for (size_t i = 0; i < of->n; i++) {
 		size_t k = 0;
