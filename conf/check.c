@@ -106,6 +106,16 @@ static void check_topology(const struct check *k)
 			product);
 }
 
+/* Below that, QEMU aborts while it creates its vCPUs: besides them it has its main thread and RCU's. */
+static void check_tasks(const struct check *k)
+{
+	const struct conf_vm *c = k->c;
+
+	if (c->tasks_max && c->tasks_max < c->cpus + 2)
+		VM_PROBLEM(k, "Limits", "TasksMax",
+			"%" PRIu64 " CPUs take as many threads, and QEMU itself 2", c->cpus);
+}
+
 static void check_memory(const struct check *k)
 {
 	const struct conf_vm *c = k->c;
@@ -356,6 +366,7 @@ void conf_vm_check(const struct conf_vm *c, const struct conf_daemon *d, const s
 	size_t before = p->count;
 
 	check_topology(&k);
+	check_tasks(&k);
 	check_memory(&k);
 	check_boot(&k);
 	for (size_t i = 0; i < c->disks; i++)

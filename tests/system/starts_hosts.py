@@ -386,6 +386,7 @@ def hosts():
         Case("no vsock", [("VSock", "CID=auto")]),
         Case("limit", [("Limits", "CPUQuota=50%")]),
         Case("limits", [("Limits", "TasksMax=100"), ("Limits", "MemoryMax=2G"), ("Limits", "IOWeight=10")]),
+        Case("fewer tasks than CPUs", [("VM", "CPUs=64"), ("Limits", "TasksMax=64")]),
         Case("no tun", nic(), hidden("/dev/net/tun")),
     ]
 

@@ -33,6 +33,9 @@ static void checks_vm(void **state)
 		{ ROOT "[VM]\nCPUs=8\n[CPU]\nSockets=1\nCores=2\nThreads=2\n",
 			"web1.vm:6: Sockets: Sockets x Cores x Threads is 4, but CPUs is 8\n" },
 		{ ROOT "[VM]\nCPUs=8\n[CPU]\nSockets=2\nCores=2\nThreads=2\n", "" },
+		{ ROOT "[VM]\nCPUs=16\n[Limits]\nTasksMax=17\n",
+			"web1.vm:6: TasksMax: 16 CPUs take as many threads, and QEMU itself 2\n" },
+		{ ROOT "[VM]\nCPUs=16\n[Limits]\nTasksMax=18\n", "" },
 
 		/* memory */
 		{ ROOT "[VM]\nMemory=1M\n", "" },
