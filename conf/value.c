@@ -2,8 +2,10 @@
 #include "conf/value.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <strings.h>
 
 #include "base/text.h"
 #include "conf/path.h"
@@ -270,11 +272,30 @@ enum conf_set conf_value_set(
 									 : CONF_SET_BAD;
 }
 
+/* The size that was meant by "10GB", "10 G", "10GiB", or "512" where bytes are too few; false: none. */
+static bool value_size_meant(const struct conf_key *k, const char *text, char meant[32])
+{
+	static const char units[] = "KMGT";
+	const int digits = (int)strspn(text, "0123456789");
+	const char *unit = text + digits + strspn(text + digits, " ");
+	const char *letter = *unit ? strchr(units, toupper((unsigned char)*unit)) : "M", *rest;
+	uint64_t bytes;
+
+	if (k->type != CONF_TYPE_SIZE || k->list || !digits || digits > 15 || !letter)
+		return false;
+	rest = *unit ? unit + 1 : unit;
+	if (*rest && strcasecmp(rest, "b") != 0 && strcasecmp(rest, "ib") != 0)
+		return false;
+	snprintf(meant, 32, "%.*s%c", digits, text, *letter);
+	return value_set_number(k, &bytes, meant);
+}
+
 void conf_value_refuse(const struct conf_key *k, const char *text, const struct conf_place *place,
 	const char *name, struct conf_problems *p)
 {
 	enum { SHOWN = 80 };
 	struct buf type = BUF_INIT;
+	char meant[32];
 
 	conf_key_type(k, &type);
 	if (value_is_quoted(text))
@@ -284,6 +305,9 @@ void conf_value_refuse(const struct conf_key *k, const char *text, const struct 
 		conf_problem(p, place, name, "'..' is not allowed in a path");
 	else if (k->type == CONF_TYPE_PATH && !k->what)
 		conf_problem(p, place, name, "'%.*s' does not name a file", SHOWN, text);
+	else if (strlen(text) <= SHOWN && value_size_meant(k, text, meant))
+		conf_problem(
+			p, place, name, "'%s' is not %s; did you mean %s?", text, type.data, meant);
 	else if (strlen(text) <= SHOWN)
 		conf_problem(p, place, name, "'%s' is not %s", text, type.data);
 	else
