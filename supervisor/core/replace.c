@@ -2,6 +2,7 @@
 #include "supervisor/core/replace.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/buf.h"
@@ -14,9 +15,33 @@
 static const double REPLACE_SECONDS = 120;
 
 struct replacement {
+	struct replacement *next;
+	struct ev_loop *ev;
+	char *count;
+	struct buf input;
 	replace_fn *done;
 	void *data;
+	bool runs;
 };
+
+/* The child at work, then those that wait: each child removes what others have left. */
+static struct replacement *first;
+
+static void replace_begin_next(void);
+
+static void replace_free(struct replacement *p)
+{
+	buf_release(&p->input);
+	free(p->count);
+	free(p);
+}
+
+static void replace_end(struct replacement *p, const struct err *e)
+{
+	first = p->next;
+	p->done(p->data, e);
+	replace_free(p);
+}
 
 /* The child's exit status tells the class of its error. */
 static void replace_on_done(void *data, const struct child_result *r)
@@ -34,35 +59,60 @@ static void replace_on_done(void *data, const struct child_result *r)
 	else if (r->status)
 		err_set(&e, class > 0 && class < ERR_CLASSES ? (enum err_class) class : ERR_FAILED,
 			"%s", *said ? said : "the child that writes the file was killed");
-	p->done(p->data, r->status ? &e : NULL);
-	free(p);
+	replace_end(p, r->status ? &e : NULL);
+	replace_begin_next();
+}
+
+static int replace_run(struct replacement *p, struct err *e)
+{
+	_cleanup_(free_ptr) char *len = xasprintf("%zu", p->input.len);
+	const char *argv[] = { "/proc/self/exe", "--replace", p->count, len, NULL };
+	const struct child_options o = { .argv = argv,
+		.input = p->input.data,
+		.timeout = REPLACE_SECONDS,
+		.while_idle = true,
+		.done = replace_on_done,
+		.data = p };
+
+	p->runs = child_run(p->ev, &o, e) != NULL;
+	return p->runs ? 0 : e->number;
+}
+
+static void replace_begin_next(void)
+{
+	struct err e = ERR_INIT;
+
+	while (first && !first->runs && replace_run(first, &e) < 0) {
+		replace_end(first, &e);
+		err_clear(&e);
+	}
+}
+
+static void replace_add(struct buf *input, const struct replace_file *f)
+{
+	const char *old = f->old ? f->old : "";
+
+	buf_printf(input, "%s\n%s%zu %zu\n%s%s", f->path, f->old ? "" : REPLACE_NEW, strlen(old),
+		strlen(f->text), old, f->text);
 }
 
 int replace(struct daemon *d, const struct replace_file *file, size_t n, replace_fn *done,
 	void *data, struct err *e)
 {
-	struct replacement *p = xcalloc(1, sizeof *p);
-	struct buf input = BUF_INIT;
-	_cleanup_(free_ptr) char *count = xasprintf("%zu", n), *len = NULL;
-	const char *argv[] = { "/proc/self/exe", "--replace", count, NULL, NULL };
-	struct child_options o = { .argv = argv,
-		.timeout = REPLACE_SECONDS,
-		.while_idle = true,
-		.done = replace_on_done,
-		.data = p };
-	int r = 0;
+	struct replacement *p = xcalloc(1, sizeof *p), **end = &first;
 
+	p->ev = d->loop.ev;
+	p->count = xasprintf("%zu", n);
+	p->done = done;
+	p->data = data;
 	for (size_t i = 0; i < n; i++)
-		buf_printf(&input, "%s\n%zu %zu\n%s%s", file[i].path, strlen(file[i].old),
-			strlen(file[i].text), file[i].old, file[i].text);
-	len = xasprintf("%zu", input.len);
-	argv[3] = len;
-	o.input = input.data;
-	*p = (struct replacement){ done, data };
-	if (!child_run(d->loop.ev, &o, e)) {
-		free(p);
-		r = e->number;
+		replace_add(&p->input, &file[i]);
+	if (!first && replace_run(p, e) < 0) {
+		replace_free(p);
+		return e->number;
 	}
-	buf_release(&input);
-	return r;
+	while (*end)
+		end = &(*end)->next;
+	*end = p;
+	return 0;
 }

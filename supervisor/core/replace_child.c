@@ -20,7 +20,13 @@
 #include "base/text.h"
 #include "supervisor/core/replace_private.h"
 
-enum { INPUT_MAX = 256 << 20, FILES_MAX = 128, XATTRS_MAX = 4096, XATTR_MAX = 65536 };
+enum {
+	INPUT_MAX = 256 << 20,
+	FILES_MAX = 128,
+	XATTRS_MAX = 4096,
+	XATTR_MAX = 65536,
+	NEW_MODE = 0644
+};
 
 #define TEMPORARY_END ".vmkeep"
 
@@ -32,7 +38,7 @@ struct target {
 	char *name, *temporary; /* in its directory; name points into real */
 	int dir;
 	struct stat st; /* of the old file */
-	bool written, renamed;
+	bool is_new, written, renamed;
 };
 
 /* Whoever can write this decides what the file is; in a sticky directory nobody can rename other
@@ -68,14 +74,35 @@ static int replace_child_walk(struct target *t, bool linked, struct err *e)
 	return r < 0 && linked ? err_wrap(e, r, "'%s' links to '%s'", t->path, t->real) : r;
 }
 
+/* The directory of a new file, and its name. */
+static int replace_child_place(struct target *t, struct err *e)
+{
+	const char *name = strrchr(t->path, '/');
+	_cleanup_(free_ptr) char *dir =
+		name ? xasprintf("%.*s/", (int)(name - t->path), t->path) : NULL;
+	size_t len;
+
+	if (!dir || !realpath(dir, t->real))
+		return err_errno(e, "open the directory of '%s'", t->path);
+	len = streq(t->real, "/") ? 0 : strlen(t->real);
+	if (len + strlen(name) >= sizeof t->real)
+		return err_set(e, ERR_FAILED, "'%s' is too long", t->path);
+	strcpy(t->real + len, name);
+	return 0;
+}
+
 static int replace_child_find(struct target *t, struct err *e)
 {
-	struct stat st;
+	struct stat st = { 0 };
 	int r;
 
-	if (lstat(t->path, &st) < 0 || !realpath(t->path, t->real))
+	if (t->is_new) {
+		if (replace_child_place(t, e) < 0)
+			return e->number;
+	} else if (lstat(t->path, &st) < 0 || !realpath(t->path, t->real)) {
 		return errno == ENOENT ? err_set(e, ERR_CONFLICT, "'%s' is gone", t->path)
 				       : err_errno(e, "open '%s'", t->path);
+	}
 	t->name = strrchr(t->real, '/') + 1;
 	r = replace_child_walk(t, S_ISLNK(st.st_mode), e);
 	if (r < 0)
@@ -132,10 +159,20 @@ static int replace_child_copy_attributes(int from, int to, const char *path, str
 	return 0;
 }
 
+/* Owner, mode and attributes of the old file. */
+static int replace_child_dress(const struct target *t, int old, int fd, struct err *e)
+{
+	if (t->is_new)
+		return fchmod(fd, NEW_MODE) < 0 ? err_errno(e, "write '%s'", t->path) : 0;
+	if (fchown(fd, t->st.st_uid, t->st.st_gid) < 0 || fchmod(fd, t->st.st_mode & 07777) < 0)
+		return err_errno(e, "write '%s' with the same owner", t->path);
+	return replace_child_copy_attributes(old, fd, t->path, e);
+}
+
 static int replace_child_write(struct target *t, struct err *e)
 {
 	_cleanup_(close_fd) int old = -1, fd = -1;
-	int r = replace_child_compare(t, &old, e);
+	int r = t->is_new ? 0 : replace_child_compare(t, &old, e);
 
 	if (r < 0)
 		return r;
@@ -150,9 +187,7 @@ static int replace_child_write(struct target *t, struct err *e)
 		errno = -r;
 		return err_errno(e, "write '%s'", t->path);
 	}
-	if (fchown(fd, t->st.st_uid, t->st.st_gid) < 0 || fchmod(fd, t->st.st_mode & 07777) < 0)
-		return err_errno(e, "write '%s' with the same owner", t->path);
-	r = replace_child_copy_attributes(old, fd, t->path, e);
+	r = replace_child_dress(t, old, fd, e);
 	if (r == 0 && fsync(fd) < 0)
 		r = err_errno(e, "write '%s'", t->path);
 	return r;
@@ -173,17 +208,30 @@ static void replace_child_sweep(int dir)
 	}
 }
 
+static int replace_child_place_new(const struct target *t, struct err *e)
+{
+	if (renameat2(t->dir, t->temporary, t->dir, t->name, RENAME_NOREPLACE) == 0)
+		return 0;
+	return errno == EEXIST ? err_set(e, ERR_CONFLICT, "'%s' is there already", t->path)
+			       : err_errno(e, "write '%s'", t->path);
+}
+
 /* Renames, unless the old file was replaced while the new one was written. */
 static int replace_child_rename(struct target *t, struct err *e)
 {
 	struct stat now;
 
-	if (fstatat(t->dir, t->name, &now, AT_SYMLINK_NOFOLLOW) < 0 || !file_same(&now, &t->st) ||
-		now.st_size != t->st.st_size || now.st_mtim.tv_sec != t->st.st_mtim.tv_sec ||
-		now.st_mtim.tv_nsec != t->st.st_mtim.tv_nsec)
+	if (t->is_new) {
+		if (replace_child_place_new(t, e) < 0)
+			return e->number;
+	} else if (fstatat(t->dir, t->name, &now, AT_SYMLINK_NOFOLLOW) < 0 ||
+		   !file_same(&now, &t->st) || now.st_size != t->st.st_size ||
+		   now.st_mtim.tv_sec != t->st.st_mtim.tv_sec ||
+		   now.st_mtim.tv_nsec != t->st.st_mtim.tv_nsec) {
 		return err_set(e, ERR_CONFLICT, "'%s' was changed in the meantime", t->path);
-	if (renameat(t->dir, t->temporary, t->dir, t->name) < 0)
+	} else if (renameat(t->dir, t->temporary, t->dir, t->name) < 0) {
 		return err_errno(e, "write '%s'", t->path);
+	}
 	t->renamed = true;
 	return fsync(t->dir) < 0 ? err_errno(e, "sync the directory of '%s'", t->path) : 0;
 }
@@ -237,6 +285,7 @@ static int replace_child_parse(struct buf *b, struct target *t, size_t n, struct
 		if (nl) {
 			*nl = '\0';
 			t[i].path = p;
+			t[i].is_new = nl[1] == *REPLACE_NEW;
 			t[i].old_len = strtoull(nl + 1, &after, 10);
 			t[i].len = strtoull(after, &after, 10);
 		}

@@ -10,4 +10,7 @@ enum { REPLACE_FAILED = 64 }; /* exit status: this and the error's class */
 /* Begins the names of temporary files, which end in .vmkeep. */
 #define REPLACE_TEMPORARY ".~"
 
+/* Precedes the lengths of a file that is new. */
+#define REPLACE_NEW "+"
+
 #endif

@@ -323,6 +323,41 @@ static void half_of_it_changes_nothing(void **state)
 	buf_release(&whole);
 }
 
+static int create_one(const char *name, char said[512])
+{
+	struct buf input = BUF_INIT;
+	char len[24];
+	int r;
+
+	buf_printf(&input, "%s\n" REPLACE_NEW "0 %zu\n%s", in(name), strlen(NEW), NEW);
+	snprintf(len, sizeof len, "%zu", input.len);
+	r = run("1", len, &input, said);
+	buf_release(&input);
+	return r;
+}
+
+static void a_new_file_replaces_nothing(void **state)
+{
+	struct stat st;
+	char said[512];
+
+	(void)state;
+	unlink(in("etc/a.vm"));
+	unlink(in("etc/b.vm"));
+	assert_int_equal(create_one("etc/a.vm", said), 0);
+	assert_true(holds("etc/a.vm", NEW));
+	assert_true(stat(in("etc/a.vm"), &st) == 0 && (st.st_mode & 07777) == 0644);
+	put("etc/a.vm", OLD);
+	assert_int_equal(create_one("etc/a.vm", said), REPLACE_FAILED + ERR_CONFLICT);
+	assert_non_null(strstr(said, "is there already"));
+	assert_true(holds("etc/a.vm", OLD));
+	assert_int_equal(symlink("nowhere", in("etc/b.vm")), 0);
+	assert_int_equal(create_one("etc/b.vm", said), REPLACE_FAILED + ERR_CONFLICT);
+	assert_int_equal(create_one("nowhere/a.vm", said), REPLACE_FAILED + ERR_NOT_FOUND);
+	assert_int_equal(files_in("etc"), 2);
+	unlink(in("etc/b.vm"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,6 +366,7 @@ int main(void)
 		cmocka_unit_test(a_link_that_only_root_could_place_stays),
 		cmocka_unit_test(all_files_or_none),
 		cmocka_unit_test(half_of_it_changes_nothing),
+		cmocka_unit_test(a_new_file_replaces_nothing),
 	};
 
 	if (geteuid() != 0)
