@@ -195,6 +195,12 @@ const struct api_field api_edit_row[] = {
 	  "VM that is not running" },
 	END
 };
+const struct api_field api_created[] = {
+	{ "file", API_TEXT },
+	{ "text", API_TEXT, "what it holds" },
+	{ "state", API_TEXT, "of the VM; null for a dry run" },
+	END
+};
 const struct api_field api_file[] = {
 	{ "path", API_TEXT },
 	{ "version", API_TEXT, "of the text, for vm-edit" },

@@ -235,6 +235,34 @@ const struct api_verb api_verbs[] = {
 		  "the differences. It uses the real disks, which QEMU locks: while the VM runs, QEMU "
 		  "refuses it, and the VM is not affected." },
 
+	{ "vm-create", "create", API_ROLE_OPERATOR, API_VM, API_NAME_ONLY | API_JOB,
+	  .arg = {
+		{ "memory", API_STRING, false, "--memory, --ram SIZE", "the guest's memory, 1G if not "
+		  "given; without a unit in MiB" },
+		{ "cpus", API_STRING, false, "--cpus, --vcpus N", "the number of virtual CPUs" },
+		{ "disk", API_WORDS, false, "--disk DISK", "a size as in 20G, a path, or keys of [Disk] as "
+		  "in size=20G,bus=scsi; may be repeated; a size without a unit is in GiB" },
+		{ "iso", API_STRING, false, "--iso, --cdrom FILE", "a CD to install from" },
+		{ "network", API_WORDS, false, "-w, --network NETWORK", "a network, none, or keys of [NIC] "
+		  "as in default,mac=52:54:00:11:22:33; default if not given; may be repeated" },
+		{ "bridge", API_WORDS, false, "--bridge BRIDGE", "a bridge of the host; may be repeated" },
+		{ "address", API_STRING, false, "--address ADDRESS", "the IPv4 address of the NIC" },
+		{ "firmware", API_STRING, false, "--firmware FIRMWARE", "uefi if not given; an "
+		  "installation does not survive a change", { "uefi", "bios" } },
+		{ "enable", API_BOOL, false, "--enable", "start it with the host if it was up when the host "
+		  "went down (Enable=last)" },
+		{ "start", API_BOOL, false, "--start", "start it now, and wait until its vCPUs run" },
+		DRY_RUN("only print the file"),
+		{ "keys", API_WORDS, false, "SECTION.KEY=VALUE...", "further keys, as for set" },
+	  },
+	  .result = "the file that was written", .returns = { .members = api_created },
+	  .other = { .with = "dry-run", .members = api_created },
+	  .help = "write the file of a new VM",
+	  .text = "Prints the file. The name must be new: no file of that name is replaced, and no state "
+		"of a vanished VM is taken over. A disk of a size is created by the first start, "
+		"at NAME-ID.qcow2 in the image directory; a path names an image that is there. Disks "
+		"are called root, data, data2 and so on, NICs lan, lan2. Only root may set keys that "
+		"are reserved to root, and paths outside of the image directory." },
 	{ "vm-set", "set", API_ROLE_OWNER, API_VM, API_JOB,
 	  .arg = {
 		FORCE_MANAGED,

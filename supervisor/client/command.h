@@ -93,6 +93,9 @@ json_t *sentence_info(const json_t *result);
 /* edit.c: one line per change of a file */
 void edit_print(struct command *c, const char *target, const json_t *result);
 void edit_print_dry(struct command *c, const char *target, const json_t *result);
+/* create.c: the file of a new VM */
+void create_print(struct command *c, const char *target, const json_t *result);
+void create_print_dry(struct command *c, const char *target, const json_t *result);
 /* problems.c: list --problems */
 int problems_run(struct command *c);
 void problems_print(struct command *c, const char *target, const json_t *result);

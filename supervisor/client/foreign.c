@@ -11,8 +11,8 @@
 /* clang-format off */
 static const struct foreign rows[] = {
 	/* --- a VM is a file --- */
-	{ "create virt-install init launch new add qemu-attach",
-	  "write %f (vmkeep.vm(5) begins with an example), then vmkeep check %n and vmkeep start %n" },
+	{ "virt-install init launch new add qemu-attach",
+	  "vmkeep create %n --memory 1G --disk 20G --iso FILE --start; --ram, --vcpus, --disk, --cdrom and --network of virt-install work there too" },
 	{ "desc metadata domxml-from-native config-edit config-set config-unset config-device config-metadata config-template config-trust device device-*",
 	  "vmkeep edit %n, or vmkeep set %n VM.Memory=2G for single keys; vmkeep diff %n shows what takes effect only after vmkeep reboot %n" },
 	{ "config config-show config-get show",

@@ -25,6 +25,16 @@ void help_usage(struct buf *b, const struct api_verb *verb)
 				help_add_word(b, arg->option, arg->required);
 }
 
+/* Length of the next word with the space before it; "[--timeout TIME]" is one word. */
+static size_t help_word(const char *text)
+{
+	size_t space = strspn(text, " ");
+	const char *end = text[space] == '[' ? strchr(text + space, ']') : NULL;
+
+	end = end ? end : text + 1;
+	return (size_t)(end - text) + strcspn(end, " \n");
+}
+
 /* Text in its own column, wrapped at spaces. */
 static void help_add_text(struct buf *b, const char *text, size_t column, size_t at)
 {
@@ -33,7 +43,7 @@ static void help_add_text(struct buf *b, const char *text, size_t column, size_t
 
 		buf_printf(b, "%*s", (int)(column > at ? column - at : 0), "");
 		while (text[len] && text[len] != '\n' && len <= room) {
-			size_t word = strcspn(text + len + 1, " \n") + 1;
+			size_t word = help_word(text + len);
 
 			if (len && len + word > room)
 				break;

@@ -28,6 +28,7 @@ const struct verb_row verb_table[] = {
 	{ "vm-cmdline",          .on_vm = verb_cmdline },
 	{ "vm-set",              .on_vm = verb_set },
 	{ "vm-unset",            .on_vm = verb_unset },
+	{ "vm-create",           .on_daemon = verb_create },
 	{ "vm-enable",           .on_vm = verb_enable },
 	{ "vm-disable",          .on_vm = verb_disable },
 	{ "vm-file",             .on_vm = verb_file },

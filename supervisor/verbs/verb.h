@@ -70,6 +70,8 @@ json_t *verb_address(uint32_t address);
 /* conf.c */
 verb_vm_fn verb_cat, verb_diff, verb_cmdline;
 verb_fn verb_check;
+/* create.c */
+verb_fn verb_create;
 /* daemon.c */
 verb_fn verb_version, verb_debug_loop, verb_jobs, verb_job_cancel;
 /* edit.c */

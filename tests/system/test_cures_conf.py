@@ -170,7 +170,29 @@ def a_password_file(p, daemon):
     daemon.ok("start", "a")
 
 
-# --- set ---
+# --- create and set ---
+
+
+@cure("--disk 20G for a new disk, --disk PATH for an image that is there, --iso for a CD",
+      "write address= behind the network: --network default,address=%s", "vmkeep edit %s changes it",
+      "choose a name that differs in more than case, and as a DNS name", "vmkeep forget %s removes it; or choose another name")
+def a_new_vm_that_cannot_be(p, daemon):
+    p.refused("create", "new", code=2)
+    for words in (["--disk", "20G"], ["--disk", daemon.image("b.raw")], ["--iso", "x.iso"]):
+        daemon.ok("create", "new", "--dry-run", *words)
+    two = ["new", "--disk", "20G", "--network", "default", "--network", "lab"]
+    told = p.refused("create", *two, "--address", "192.168.122.7", code=2).split()[-1]
+    daemon.ok("create", *two[:-4], "--network", told)
+    p.refused("create", "new", "--disk", "20G", code=3)
+    daemon.ok("edit", "new", env={"VISUAL": "true"})
+    p.refused("create", "New", "--disk", "20G", code=3)
+    daemon.ok("create", "newer", "--disk", "20G", "--network", "none")
+    daemon.micro("a")
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    os.unlink(os.path.join(daemon.config, "a.vm"))
+    p.types(p.refused("create", "a", "--disk", "20G", code=3))
+    daemon.ok("create", "a", "--disk", "20G", "--network", "none")
 
 
 @cure("did you mean '%s%s%s.%s'?", "write = in place of += and -=", "write Section.Key=value, such as VM.Memory=2G", "write %.*s",

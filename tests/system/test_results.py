@@ -105,6 +105,8 @@ def test_each_answer_is_as_the_schema_says(daemon, linux):
     a("snapshot-delete", snapshot="s1")
     a("vm-cat")
     a("vm-cmdline")
+    told.call("vm-create", **{"name": "new", "disk": ["1M"], "dry-run": True})
+    told.call("vm-create", name="new", disk=["1M"])
     a("vm-set", changes=["VM.CPUs=2", "NIC.lan.Link=up"])
     a("vm-set", **{"changes": ["VM.CPUs=3"], "dry-run": True})
     a("vm-enable")

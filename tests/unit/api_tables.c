@@ -291,8 +291,8 @@ static void what_harms_is_marked(void **state)
 {
 	static const char *const harmless[] = { "vm-start", "vm-resume", "vm-wait", "vm-list",
 		"vm-info", "vm-ip", "vm-ssh", "vm-console", "vm-log", "vm-history", "subscribe",
-		"vm-check", "vm-cat", "vm-diff", "vm-cmdline", "vm-set", "vm-unset", "vm-enable",
-		"vm-disable", "vm-file", "vm-edit", "vm-set-memory", "snapshot-create",
+		"vm-check", "vm-cat", "vm-diff", "vm-cmdline", "vm-create", "vm-set", "vm-unset",
+		"vm-enable", "vm-disable", "vm-file", "vm-edit", "vm-set-memory", "snapshot-create",
 		"snapshot-list", "guest-ping", "guest-info", "guest-exec", "guest-fs", "guest-trim",
 		"guest-thaw", "guest-time", "guest-command", "job-list", "vm-qmp", "net-list",
 		"net-show", "net-leases", "net-start", "store-list", "host-check", "reload",

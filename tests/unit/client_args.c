@@ -110,6 +110,9 @@ static void a_line_becomes_a_request(void **state)
 			"vm-set web1 {\"force\":true,\"dry-run\":true,\"changes\":[\"VM.Memory=2G\"]}" },
 		{ "unset web1 VM.Memory VM.CPUs",
 			"vm-unset web1 {\"keys\":[\"VM.Memory\",\"VM.CPUs\"]}" },
+		{ "create web1 --ram=2048 --vcpus 2 --disk 20G --disk size=1T,bus=scsi --cdrom x.iso -w lab --enable VM.Owner=a",
+			"vm-create web1 {\"memory\":\"2048\",\"cpus\":\"2\",\"disk\":[\"20G\",\"size=1T,bus=scsi\"],"
+			"\"iso\":\"x.iso\",\"network\":[\"lab\"],\"enable\":true,\"keys\":[\"VM.Owner=a\"]}" },
 		{ "set-memory web1 768M",		  "vm-set-memory web1 {\"size\":\"768M\"}"	   },
 		{ "setmem web1 768M --force",
 			"vm-set-memory web1 {\"force\":true,\"size\":\"768M\"}"				},

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* create: composes the file of a new VM with the editor of conf/edit.h, checks it, and writes it. */
+#include "supervisor/verbs/create.h"
+
+#include <strings.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "conf/load.h"
+#include "supervisor/core/replace.h"
+#include "supervisor/qemu/identity.h"
+#include "supervisor/verbs/edit.h"
+#include "supervisor/verbs/verb.h"
+#include "supervisor/vm/vanished.h"
+
+struct create {
+	struct daemon *daemon;
+	struct job *job; /* NULL: a dry run */
+	char *name, *path;
+	char uuid[37];
+	struct buf text;
+	bool start;
+	enum api_role role;
+};
+
+static void create_free(struct create *c)
+{
+	buf_release(&c->text);
+	free(c->name);
+	free(c->path);
+	free(c);
+}
+
+struct create_clash {
+	const char *name;
+	char dns[64], other[64]; /* other "": none */
+};
+
+static void create_on_name(void *data, const char *name)
+{
+	struct create_clash *clash = data;
+	char dns[64];
+
+	if (strcasecmp(name, clash->name) == 0 || streq(conf_dns_name(name, dns), clash->dns))
+		snprintf(clash->other, sizeof clash->other, "%s", name);
+}
+
+static int create_check_state(struct vms *vms, const char *name, struct err *e)
+{
+	json_t *vanished = vanished_names(vms), *one;
+	bool found = vms_find(vms, name) != NULL; /* an orphan still runs */
+	size_t i;
+
+	json_array_foreach (vanished, i, one)
+		found = found || streq(json_string_value(one), name);
+	json_decref(vanished);
+	if (!found)
+		return 0;
+	err_set(e, ERR_CONFLICT, "there is state of a VM '%s' whose file is gone", name);
+	return err_hint(e, "vmkeep forget %s removes it; or choose another name", name);
+}
+
+/* Names are unique regardless of case, and as DNS names. */
+static int create_check_name(const struct create *c, struct err *e)
+{
+	struct create_clash clash = { .name = c->name };
+	struct conf_problems ignored = { 0 };
+
+	conf_dns_name(c->name, clash.dns);
+	vms_refresh(c->daemon->vms);
+	conf_list_vms(c->daemon->dirs.config, create_on_name, &clash, &ignored);
+	conf_problems_release(&ignored);
+	if (streq(clash.other, c->name)) {
+		err_set(e, ERR_CONFLICT, "the VM exists: '%s' is there", c->path);
+		return err_hint(e, "vmkeep edit %s changes it", c->name);
+	}
+	if (clash.other[0]) {
+		err_set(e, ERR_CONFLICT, "the name is too similar to that of the VM '%s'",
+			clash.other);
+		return err_hint(e, "choose a name that differs in more than case, and as a DNS name");
+	}
+	return create_check_state(c->daemon->vms, c->name, e);
+}
+
+static int create_compose(struct create *c, const json_t *words, struct err *e)
+{
+	const struct conf_source empty = { .file = c->path, .text = "" };
+	struct conf_edit *ed = conf_edit_new(&empty, 1, &c->daemon->conf);
+	size_t i;
+	json_t *word;
+	int r = 0;
+
+	json_array_foreach (words, i, word)
+		if (r == 0)
+			r = conf_edit_set(ed, json_string_value(word), e);
+	if (r == 0)
+		conf_edit_text(ed, 0, &c->text);
+	conf_edit_free(ed);
+	return r;
+}
+
+static int create_check_text(const struct create *c, struct err *e)
+{
+	const struct conf_source src = { c->path, c->text.data, c->text.len };
+	const struct conf_context ctx = {
+		.defaults = &c->daemon->conf,
+		.uuid = c->uuid,
+		.state_dir = c->daemon->dirs.state,
+		.newer = c->daemon->newer_keys,
+	};
+	struct conf_problems problems = { 0 };
+	struct conf_vm to = CONF_VM_INIT, nothing = CONF_VM_INIT;
+	int r;
+
+	conf_vm_parse(&to, c->name, &src, 1, &ctx, &problems);
+	r = conf_problems_err(&problems, e);
+	conf_problems_release(&problems);
+	conf_vm_parse(&nothing, c->name, NULL, 0, &ctx, &problems);
+	conf_problems_release(&problems);
+	if (r == 0)
+		r = edit_may(c->daemon, c->role, &nothing, &to, e);
+	conf_vm_release(&to);
+	conf_vm_release(&nothing);
+	return r;
+}
+
+static json_t *create_result(const struct create *c, const struct vm *vm)
+{
+	return json_pack("{s:s, s:s, s:s?}", "file", c->path, "text", c->text.data, "state",
+		vm ? vm_state_name(vm->st.state) : NULL);
+}
+
+static void create_finish(struct create *c, const struct vm *vm, const struct err *e)
+{
+	job_finish(c->job, e ? NULL : create_result(c, vm), e);
+	create_free(c);
+}
+
+static void create_on_started(void *data, const struct err *e)
+{
+	struct create *c = data;
+
+	create_finish(c, vms_find(c->daemon->vms, c->name), e);
+}
+
+/* NULL also when the daemon is ending and parts of it are gone. */
+static struct vm *create_vm(const struct create *c, struct err *e)
+{
+	if (c->daemon->emit)
+		return vms_get(c->daemon->vms, c->name, e);
+	err_set(e, ERR_FAILED, "the daemon is ending");
+	return NULL;
+}
+
+static void create_on_written(void *data, const struct err *failed)
+{
+	struct create *c = data;
+	struct err e = ERR_INIT;
+	struct vm *vm = failed ? NULL : create_vm(c, &e);
+
+	if (vm)
+		vm_history(vm, "create", c->job->who, NULL);
+	if (vm && c->start && vm_start(vm, false, c->job->who, &e) == 0)
+		vm_wait(vm, VM_GOAL_UP, 0, create_on_started, c);
+	else
+		create_finish(c, vm, failed ? failed : e.number ? &e : NULL);
+}
+
+static int create_prepare(struct create *c, const struct request *r, struct err *e)
+{
+	struct identity id = IDENTITY_INIT;
+	json_t *words = NULL;
+	int failed = create_check_name(c, e);
+
+	identity_make_uuid(&id);
+	snprintf(c->uuid, sizeof c->uuid, "%s", id.uuid);
+	identity_release(&id);
+	if (failed == 0) {
+		words = create_words(request_arguments(r), c->uuid, e);
+		failed = words ? create_compose(c, words, e) : e->number;
+	}
+	if (failed == 0)
+		failed = create_check_text(c, e);
+	json_decref(words);
+	return failed;
+}
+
+static void create_write(struct create *c, struct request *r)
+{
+	const struct replace_file file = { c->path, NULL, c->text.data };
+	struct err e = ERR_INIT;
+
+	c->job = verb_job(c->daemon, r, NULL);
+	snprintf(c->job->vm, sizeof c->job->vm, "%s", c->name);
+	if (replace(c->daemon, &file, 1, create_on_written, c, &e) < 0)
+		create_finish(c, NULL, &e);
+}
+
+void verb_create(struct daemon *d, struct request *r)
+{
+	struct create *c = xcalloc(1, sizeof *c);
+	struct err e = ERR_INIT;
+
+	*c = (struct create){ .daemon = d,
+		.name = xstrdup(request_string(r, "name")),
+		.path = xasprintf("%s/%s.vm", d->dirs.config, request_string(r, "name")),
+		.start = request_bool(r, "start", false),
+		.role = request_role(r) };
+	if (create_prepare(c, r, &e) < 0) {
+		request_error(r, &e);
+		create_free(c);
+	} else if (request_bool(r, "dry-run", false)) {
+		request_return(r, create_result(c, NULL));
+		create_free(c);
+	} else {
+		create_write(c, r);
+	}
+}

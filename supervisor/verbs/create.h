@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/verbs/create.h - the keys of a new VM's file, from the arguments of vm-create; pure
+ */
+#ifndef SUPERVISOR_VERBS_CREATE_H
+#define SUPERVISOR_VERBS_CREATE_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+
+/* Words for conf_edit_set(), in the order of the file: "VM.Memory=2G". Disks are called root, data,
+ * data2 and so on, NICs lan, lan2. Numbers without a unit are in virt-install's: MiB for memory, GiB
+ * for a disk's size. NULL with e: ERR_USAGE. Values are not checked. */
+json_t *create_words(const json_t *arguments, const char *uuid, struct err *e);
+
+#endif

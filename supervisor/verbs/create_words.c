@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "conf/schema.h"
+#include "supervisor/verbs/create.h"
+
+/* A kind of section of which there may be several: "--disk size=20G,bus=virtio". */
+struct create_kind {
+	const char *argument, *section;
+	const char *first, *next; /* ids; from the third on with a number */
+	const char *bare;	  /* the key of a value without "KEY=" */
+	const char *sized;	  /* the key that a bare value sets if it is a size, or NULL */
+};
+
+static const struct create_kind disk = { "disk", "Disk", "root", "data", "Path", "Size" },
+				nic = { "network", "NIC", "lan", "lan", "Network", NULL },
+				bridge = { "bridge", "NIC", "lan", "lan", "Bridge", NULL };
+
+static bool create_is_number(const char *text)
+{
+	return *text && strspn(text, "0123456789") == strlen(text);
+}
+
+static void create_add(json_t *words, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void create_add(json_t *words, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	json_array_append_new(words, json_vsprintf(fmt, ap));
+	va_end(ap);
+}
+
+/* Our name of a key, whatever its case, or as virt-install spells it. An unknown one is left for
+ * conf_edit_set() to refuse. */
+static const char *create_key(const char *section, const char *name)
+{
+	const struct conf_section *s = conf_section_find(&conf_vm_schema, section);
+
+	if (strcasecmp(name, "mac") == 0)
+		return "MACAddress";
+	for (size_t i = 0; i < s->keys; i++)
+		if (strcasecmp(s->key[i].name, name) == 0)
+			return s->key[i].name;
+	return name;
+}
+
+static void create_id(const struct create_kind *k, unsigned n, char id[32])
+{
+	if (n == 0)
+		snprintf(id, 32, "%s", k->first);
+	else if (n == 1 && !streq(k->first, k->next))
+		snprintf(id, 32, "%s", k->next);
+	else
+		snprintf(id, 32, "%s%u", k->next, streq(k->first, k->next) ? n + 1 : n);
+}
+
+/* One piece of "size=20G,bus=virtio". */
+static void create_piece(json_t *words, const struct create_kind *k, const char *id, char *piece)
+{
+	char *value = strchr(piece, '=');
+	uint64_t size;
+	const char *key;
+
+	if (value) {
+		*value++ = '\0';
+		key = create_key(k->section, piece);
+	} else {
+		value = piece;
+		key = k->sized && text_parse_size(piece, &size) == 0 ? k->sized : k->bare;
+	}
+	create_add(words, "%s.%s.%s=%s%s", k->section, id, key, value,
+		k->sized && streq(key, k->sized) && create_is_number(value) ? "G" : "");
+}
+
+static void create_element(json_t *words, const struct create_kind *k, unsigned n, const char *text)
+{
+	_cleanup_(free_ptr) char *copy = xstrdup(text);
+	char id[32], *rest = copy, *piece;
+
+	create_id(k, n, id);
+	while ((piece = strsep(&rest, ",")))
+		if (*piece)
+			create_piece(words, k, id, piece);
+}
+
+static void create_elements(
+	json_t *words, const struct create_kind *k, const json_t *arguments, unsigned *n)
+{
+	const json_t *list = json_object_get(arguments, k->argument);
+	size_t i;
+	json_t *one;
+
+	json_array_foreach (list, i, one)
+		create_element(words, k, (*n)++, json_string_value(one));
+}
+
+static bool create_wants_no_nic(const json_t *arguments)
+{
+	const json_t *list = json_object_get(arguments, nic.argument);
+
+	return json_array_size(list) == 1 &&
+	       streq(json_string_value(json_array_get(list, 0)), "none");
+}
+
+/* Without a section, a VM has NIC lan on the network default. */
+static int create_nics(json_t *words, const json_t *arguments, struct err *e)
+{
+	const char *address = json_string_value(json_object_get(arguments, "address"));
+	unsigned n = 0;
+
+	if (create_wants_no_nic(arguments)) {
+		create_add(words, "VM.Networks=none");
+	} else {
+		create_elements(words, &nic, arguments, &n);
+		create_elements(words, &bridge, arguments, &n);
+		n += n == 0;
+	}
+	if (address && n != 1) {
+		err_set(e, ERR_USAGE, "--address is for a VM with one NIC, this one has %u", n);
+		return err_hint(e,
+			"write address= behind the network: --network default,address=%s", address);
+	}
+	if (address)
+		create_add(words, "NIC.%s.Address=%s", nic.first, address);
+	return 0;
+}
+
+json_t *create_words(const json_t *arguments, const char *uuid, struct err *e)
+{
+	const char *memory = json_string_value(json_object_get(arguments, "memory")),
+		   *cpus = json_string_value(json_object_get(arguments, "cpus")),
+		   *firmware = json_string_value(json_object_get(arguments, "firmware")),
+		   *iso = json_string_value(json_object_get(arguments, "iso"));
+	const json_t *keys = json_object_get(arguments, "keys");
+	json_t *words, *word;
+	unsigned disks = 0;
+	size_t i;
+
+	if (!iso && !keys && !json_object_get(arguments, disk.argument)) {
+		err_set(e, ERR_USAGE, "there would be nothing to boot from");
+		err_hint(e,
+			"--disk 20G for a new disk, --disk PATH for an image that is there, --iso for a CD");
+		return NULL;
+	}
+	words = json_array();
+	create_add(words, "VM.UUID=%s", uuid);
+	memory = memory ? memory : "1G";
+	create_add(words, "VM.Memory=%s%s", memory, create_is_number(memory) ? "M" : "");
+	if (cpus)
+		create_add(words, "VM.CPUs=%s", cpus);
+	create_add(words, "VM.Enable=%s",
+		json_is_true(json_object_get(arguments, "enable")) ? "last" : "no");
+	create_add(words, "Boot.Firmware=%s", firmware ? firmware : "uefi");
+	create_elements(words, &disk, arguments, &disks);
+	if (iso)
+		create_add(words, "CDROM.cd.Path=%s", iso);
+	if (create_nics(words, arguments, e) < 0) {
+		json_decref(words);
+		return NULL;
+	}
+	json_array_foreach (keys, i, word)
+		json_array_append(words, word);
+	return words;
+}
