@@ -127,6 +127,11 @@ def test_files(world, linux, where, text):
             assert world.ok("check", path) == "no problems\n"
             text = "[VM]\nMemory=64M\n[NIC lan]\n"
         else:
+            if "Store=nas" in text:
+                store = os.path.join(world.state, "nas")
+                os.mkdir(store, 0o700)
+                path = os.path.join(world.config, "vmkeep.conf")
+                world.write("vmkeep.conf", vmk.read_text(path) + "[Store nas]\nPath=%s\n" % store)
             world.start()
         if needs_lab:
             lab, = (t for _, t in blocks() if "lab.network" in t)
@@ -146,13 +151,14 @@ def test_files(world, linux, where, text):
 # --- commands ---
 
 # placeholders in the manuals, and their values
-VARIABLES = {"NAME": "web1", "COMMAND": "list", "FILE": "web1.vm", "/etc/vmkeep/": "%(config)s/", "monday --disks-only": "monday",
+VARIABLES = {"create kvm-demo": "create kvm-new --dry-run", "create web1": "create web-new", "NAME": "web1", "COMMAND": "list", "FILE": "web1.vm", "/etc/vmkeep/": "%(config)s/", "monday --disks-only": "monday",
              "vmkeep console web1": "timeout 3 vmkeep console web1"}
 # Exit codes other than 0 that are right, by a part of the command
 CODES = {"timeout 3 ": 124, "timeout 5 ": 124}
 # Commands that are not run, by a part of the command, and why
 NOT_RUN = {
     "\\|": "several verbs in a cell of a table", "set-memory": "no balloon in 512 bytes: test_tutorial.py",
+    "scp notes": "there is no guest with an SSH server",
     "wait web1 ip": "web1 of this test is no Linux: test_network.py",
 }
 
