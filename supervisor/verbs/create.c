@@ -77,7 +77,8 @@ static int create_check_name(const struct create *c, struct err *e)
 	if (clash.other[0]) {
 		err_set(e, ERR_CONFLICT, "the name is too similar to that of the VM '%s'",
 			clash.other);
-		return err_hint(e, "choose a name that differs in more than case, and as a DNS name");
+		return err_hint(
+			e, "choose a name that differs in more than case, and as a DNS name");
 	}
 	return create_check_state(c->daemon->vms, c->name, e);
 }
