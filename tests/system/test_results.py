@@ -138,6 +138,7 @@ def test_each_answer_is_as_the_schema_says(daemon, linux):
     told.call("vms-shutdown", **{"dry-run": True})
     daemon.linux("n")
     daemon.ok("start", "n")
+    daemon.ok("wait", "n", "ip", timeout=60)  # the verb's own minute may be too short for a slow machine
     told.call("vm-ssh", name="n")
 
     g("guest-ping")
