@@ -71,7 +71,13 @@ static void verb_reexec_replace(void *data)
 {
 	struct reexec *x = data;
 	struct daemon *d = x->daemon;
+	struct err e = ERR_INIT;
 
+	/* a client that was connected may have begun another job since */
+	if (daemon_now() < x->deadline && verb_reexec_is_half_way(d, &e)) {
+		loop_timer_start(&x->timer, LOOK_AGAIN);
+		return;
+	}
 	reexec_free(x);
 	d->reexec = true;
 	ev_break(d->loop.ev, EVBREAK_ALL);
