@@ -144,8 +144,14 @@ static json_t *editor_send(struct editor *ed, const struct buf *text, struct err
 	json_object_set_new(arguments, "name", json_string(ed->name));
 	json_object_set_new(arguments, "version", json_string(ed->version));
 	json_object_set_new(arguments, "text", json_string(encoded));
-	if (editor_connect_again(c, e) == 0)
-		result = conn_call(&c->conn, c->verb->execute, arguments, e);
+	/* a daemon that is being replaced closes the connection; a text cannot be written twice */
+	for (int tries = 0; !result && tries < 2; tries++) {
+		err_clear(e);
+		if (editor_connect_again(c, e) == 0)
+			result = conn_call(&c->conn, c->verb->execute, arguments, e);
+		if (e->class != ERR_UNREACHABLE)
+			break;
+	}
 	json_decref(arguments);
 	return result;
 }
