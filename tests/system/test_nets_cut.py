@@ -52,7 +52,8 @@ def test_stopped_under_its_guests(daemon):
     assert told() == lost
     daemon.kill_daemon()
     daemon.start()
-    daemon.eventually(told, lambda now: now == lost)
+    daemon.eventually(lambda: daemon.info("a")["health"], lambda health: health == why)
+    assert told() == lost
     daemon.ok("net", "start", "default")
     assert told() == fine and link(daemon, "vk0")["master"] == "virbr0"
     daemon.ok("net", "stop", "default", "--force")

@@ -12,7 +12,9 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -86,7 +88,8 @@ static int run(const char *count, const char *len, const struct buf *input, char
 	}
 	close(to[0]);
 	close(from[1]);
-	assert_int_equal(file_write_all(to[1], input->data, input->len), 0);
+	n = file_write_all(to[1], input->data, input->len);
+	assert_true(n == 0 || n == -EPIPE); /* it may refuse its arguments first */
 	close(to[1]);
 	n = read(from[0], said, 511);
 	said[n > 0 ? n : 0] = '\0';
@@ -369,6 +372,7 @@ int main(void)
 		cmocka_unit_test(a_new_file_replaces_nothing),
 	};
 
+	signal(SIGPIPE, SIG_IGN);
 	if (geteuid() != 0)
 		return printf("skipped: not root, who alone can give files away\n") < 0;
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
