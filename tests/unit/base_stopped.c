@@ -33,18 +33,18 @@ struct test {
 	double started, fired;
 };
 
-/* A child lets us go on. */
+/* A child stops us, and lets us go on. */
 static void stop_for_a_while(void)
 {
 	const pid_t self = getpid(), child = fork();
 
 	assert_true(child >= 0);
 	if (child == 0) {
+		kill(self, SIGSTOP);
 		usleep((useconds_t)(STOPPED * 1e6));
 		kill(self, SIGCONT);
 		_exit(0);
 	}
-	raise(SIGSTOP);
 	assert_int_equal(waitpid(child, NULL, 0), child);
 }
 
