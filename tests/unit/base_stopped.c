@@ -23,7 +23,9 @@
 #define STOPPED (2 * CLOCK_GAP) /* seconds */
 #define TIMEOUT (CLOCK_GAP / 2)
 
-static enum { NOT, WITH_EVENTS, INTERRUPTED } stop_when;
+enum { NOT, WITH_EVENTS, INTERRUPTED };
+
+static int stop_when;
 
 struct test {
 	struct loop loop;
