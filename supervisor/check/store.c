@@ -65,12 +65,10 @@ void store_judge(struct store_seen *s, const char *printed, bool killed)
 
 	s->mode = n > 1 ? mode : 0;
 	s->owner = owner;
-	if (killed)
+	if (killed || (n > 0 && n < 6))
 		s->state = STORE_NO_ANSWER;
 	else if (n <= 0)
 		s->state = STORE_MISSING;
-	else if (n < 6)
-		s->state = STORE_NO_ANSWER;
 	else if (s->require_mount && mounted != 'm')
 		s->state = STORE_NOT_MOUNTED;
 	else

@@ -159,7 +159,7 @@ static void keep_on_synced(void *data, const struct child_result *r)
 
 static void keep_sync_begin(struct daemon *d)
 {
-	_cleanup_(free_ptr) char *paths = NULL;
+	_cleanup_(free_ptr) char *paths = syncing || !unsynced.len ? NULL : buf_steal(&unsynced);
 	const char *argv[] = { "/proc/self/exe", "--sync", d->dirs.state, NULL };
 	struct child_options o = { .argv = argv,
 		.timeout = KEEP_SECONDS,
@@ -168,9 +168,9 @@ static void keep_sync_begin(struct daemon *d)
 		.data = d };
 	struct err e = ERR_INIT;
 
-	if (syncing || !unsynced.len)
+	if (!paths)
 		return;
-	o.input = paths = buf_steal(&unsynced);
+	o.input = paths;
 	syncing = child_run(d->loop.ev, &o, &e);
 	if (!syncing)
 		log_error(NULL, "sync the state: %s", e.text);
