@@ -32,7 +32,7 @@ bool api_is_array(const struct api_verb *v, const struct api_result *result);
 json_t *api_json_schema(const struct api_verb *v);
 
 extern const struct api_field api_life[], api_state[], api_state_changed[], api_wait[], api_ssh[],
-	api_forget[], api_vm_row[], api_trouble_row[], api_info[], api_rule_row[],
+	api_forget[], api_delete[], api_vm_row[], api_trouble_row[], api_info[], api_rule_row[],
 	api_address_row[], api_serial[], api_history_row[], api_check_row[], api_problem_row[],
 	api_plain[], api_diff_row[], api_edit_row[], api_created[], api_file[], api_reload_dry[],
 	api_reload_row[], api_memory[], api_snapshot[], api_snapshot_row[], api_revert_dry[],

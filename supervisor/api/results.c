@@ -42,6 +42,13 @@ const struct api_field api_forget[] = {
 	END
 };
 
+const struct api_field api_delete[] = {
+	{ "kept", API_TEXT, "the directory with copies of its files" },
+	{ "uuid", API_TEXT, "that it had; for UUID= if the files are restored" },
+	{ "disks", API_TEXTS, "paths of the disk images that it had, which stay" },
+	END
+};
+
 /* --- VM queries --- */
 
 const struct api_field api_vm_row[] = {

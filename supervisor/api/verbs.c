@@ -86,6 +86,16 @@ const struct api_verb api_verbs[] = {
 		"history, because the file may come back; check names such VMs. This removes "
 		"all of it; disk images and logs are kept. Refused while its file, its drop-ins "
 		"or one of its processes exists." },
+	{ "vm-delete", "delete", API_ROLE_OPERATOR, API_VM,
+	  API_NOT_BUSY | API_JOB | API_HARMS | API_ASKS,
+	  .arg = { FORCE_MANAGED },
+	  .result = "what was kept", .returns = { .members = api_delete },
+	  .help = "remove a stopped VM's files and saved state; its disk images stay",
+	  .text = "Asks first; without a terminal it needs --yes. Copies of the file and the drop-ins are "
+		"kept in the state directory, in deleted/NAME.TIME/. Then what forget removes is "
+		"removed: UUID, user id, MAC and IP addresses, history and UEFI variables. The disk "
+		"images are named, and stay where they are. To restore the VM, copy its files back, and "
+		"write the UUID that was printed at UUID= in [VM]." },
 	{ "vm-reset-failed", "reset-failed", API_ROLE_OWNER, API_VMS, API_HARMS,
 	  .result = "state: the current state; changed: false if there was nothing to forget",
 	  .returns = { .members = api_state_changed },

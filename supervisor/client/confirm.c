@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * On a terminal, asks before ending or discarding more than what was named: all VMs, or those that a
- * pattern found. Scripts have no terminal, and go on as always.
+ * pattern found. Scripts have no terminal, and go on as always; only what deletes a VM (API_ASKS) is
+ * always asked for, and needs --yes there.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -58,19 +59,26 @@ static bool confirm_answer(void)
 int confirm(struct command *c, struct err *e)
 {
 	const bool all = streq(c->verb->execute, "vms-shutdown");
+	const bool always = c->verb->traits & API_ASKS;
+	const bool terminal = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 	struct names names = { 0 };
 	bool yes = true;
 
 	if (!(c->verb->traits & API_HARMS) || c->args->given[ARGS_YES] ||
 		json_is_true(json_object_get(c->args->arguments, "dry-run")) ||
-		!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		(!terminal && !always))
 		return 0;
+	if (!terminal) {
+		err_set(e, ERR_USAGE, "%s: there is no terminal to ask on, nothing was done",
+			c->verb->command);
+		return err_hint(e, "--yes answers in advance");
+	}
 	if (all)
 		confirm_add_running(c, &names, e);
-	else if (confirm_is_pattern(c))
+	else if (always || confirm_is_pattern(c))
 		for (size_t i = 0; i < c->targets; i++)
 			confirm_add(&names, c->target[i]);
-	if (!e->number && names.n > !all) {
+	if (!e->number && names.n > !(all || always)) {
 		fprintf(stderr, "%s: %s%s\nContinue? [y/N] ", c->verb->command, names.text.data,
 			names.n > NAMES_MAX ? " and others" : "");
 		yes = confirm_answer();

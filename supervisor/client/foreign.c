@@ -21,8 +21,8 @@ static const struct foreign rows[] = {
 	  "vmkeep diff %n shows what the next start changes" },
 	{ "showcmd",
 	  "vmkeep cmdline %n" },
-	{ "delete rm remove undefine",
-	  "shut the guest down, remove %f, then vmkeep forget %n; its disk images stay" },
+	{ "rm remove undefine",
+	  "vmkeep delete %n, once it is shut down; its disk images stay" },
 	{ "rename domrename move mv",
 	  "shut the guest down, write its UUID= in [VM] (vmkeep info %n shows it), and rename %f; "
 	  "its identity then follows the file" },

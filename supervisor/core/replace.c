@@ -90,10 +90,13 @@ static void replace_begin_next(void)
 
 static void replace_add(struct buf *input, const struct replace_file *f)
 {
-	const char *old = f->old ? f->old : "";
+	const char *old = f->old ? f->old : "", *text = f->text ? f->text : "";
 
-	buf_printf(input, "%s\n%s%zu %zu\n%s%s", f->path, f->old ? "" : REPLACE_NEW, strlen(old),
-		strlen(f->text), old, f->text);
+	buf_printf(input, "%s\n%s%zu %zu\n%s%s", f->path,
+		!f->old	   ? REPLACE_NEW
+		: !f->text ? REPLACE_GONE
+			   : "",
+		strlen(old), strlen(text), old, text);
 }
 
 int replace(struct daemon *d, const struct replace_file *file, size_t n, replace_fn *done,

@@ -8,7 +8,9 @@
  * replaced one after another: if the child is killed between two, the first is new and the second
  * is not. Its temporary files are dot files, which nothing reads; the next child removes them.
  *
- * A file can also be new; then nothing may be there, whoever comes first.
+ * A file can also be new; then nothing may be there, whoever comes first. Or it is removed, which
+ * happens in the order given, as a rename does: copies that are to be kept come before. A symlink
+ * is not removed.
  *
  * A symlink is followed if nobody but root or our own user could have placed it or what it leads
  * to; the link stays. A file with several names is refused: one of them would keep the old text.
@@ -24,7 +26,7 @@ struct daemon;
 
 struct replace_file { /* texts without NUL; borrowed for the call */
 	const char *path;
-	const char *old, *text; /* old NULL: the file is new */
+	const char *old, *text; /* old NULL: the file is new; text NULL: it is removed */
 };
 
 /* e NULL: the files are on disk. Called once, from the loop. */

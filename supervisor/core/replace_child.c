@@ -22,7 +22,7 @@
 
 enum {
 	INPUT_MAX = 256 << 20,
-	FILES_MAX = 128,
+	FILES_MAX = 256,
 	XATTRS_MAX = 4096,
 	XATTR_MAX = 65536,
 	NEW_MODE = 0644
@@ -38,7 +38,7 @@ struct target {
 	char *name, *temporary; /* in its directory; name points into real */
 	int dir;
 	struct stat st; /* of the old file */
-	bool is_new, written, renamed;
+	bool is_new, is_gone, written, renamed;
 };
 
 /* Whoever can write this decides what the file is; in a sticky directory nobody can rename other
@@ -74,7 +74,7 @@ static int replace_child_walk(struct target *t, bool linked, struct err *e)
 	return r < 0 && linked ? err_wrap(e, r, "'%s' links to '%s'", t->path, t->real) : r;
 }
 
-/* The directory of a new file, and its name. */
+/* The directory of a file that is new or removed, and its name. */
 static int replace_child_place(struct target *t, struct err *e)
 {
 	const char *name = strrchr(t->path, '/');
@@ -96,7 +96,7 @@ static int replace_child_find(struct target *t, struct err *e)
 	struct stat st = { 0 };
 	int r;
 
-	if (t->is_new) {
+	if (t->is_new || t->is_gone) {
 		if (replace_child_place(t, e) < 0)
 			return e->number;
 	} else if (lstat(t->path, &st) < 0 || !realpath(t->path, t->real)) {
@@ -121,6 +121,8 @@ static int replace_child_compare(struct target *t, int *fd, struct err *e)
 	ssize_t n;
 
 	*fd = openat(t->dir, t->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (*fd < 0 && errno == ELOOP)
+		return err_set(e, ERR_CONFLICT, "'%s' is a symbolic link", t->path);
 	if (*fd < 0 || fstat(*fd, &t->st) < 0)
 		return err_errno(e, "open '%s'", t->path);
 	if (!S_ISREG(t->st.st_mode))
@@ -174,7 +176,7 @@ static int replace_child_write(struct target *t, struct err *e)
 	_cleanup_(close_fd) int old = -1, fd = -1;
 	int r = t->is_new ? 0 : replace_child_compare(t, &old, e);
 
-	if (r < 0)
+	if (r < 0 || t->is_gone)
 		return r;
 	unlinkat(t->dir, t->temporary, 0);
 	fd = openat(
@@ -229,6 +231,9 @@ static int replace_child_rename(struct target *t, struct err *e)
 		   now.st_mtim.tv_sec != t->st.st_mtim.tv_sec ||
 		   now.st_mtim.tv_nsec != t->st.st_mtim.tv_nsec) {
 		return err_set(e, ERR_CONFLICT, "'%s' was changed in the meantime", t->path);
+	} else if (t->is_gone) {
+		if (unlinkat(t->dir, t->name, 0) < 0)
+			return err_errno(e, "remove '%s'", t->path);
 	} else if (renameat(t->dir, t->temporary, t->dir, t->name) < 0) {
 		return err_errno(e, "write '%s'", t->path);
 	}
@@ -252,7 +257,8 @@ static int replace_child_all(struct target *t, size_t n, struct err *e)
 		if (t[i].written && !t[i].renamed)
 			unlinkat(t[i].dir, t[i].temporary, 0);
 		if (t[i].renamed && n > 1)
-			err_wrap(e, r, "'%s' was written, then", t[i].path);
+			err_wrap(e, r, "'%s' was %s, then", t[i].path,
+				t[i].is_gone ? "removed" : "written");
 	}
 	for (size_t i = 0; i < n; i++) {
 		close_fd(&t[i].dir);
@@ -286,6 +292,8 @@ static int replace_child_parse(struct buf *b, struct target *t, size_t n, struct
 			*nl = '\0';
 			t[i].path = p;
 			t[i].is_new = nl[1] == *REPLACE_NEW;
+			t[i].is_gone = nl[1] == *REPLACE_GONE;
+			nl += t[i].is_gone; /* a "-" would be a sign */
 			t[i].old_len = strtoull(nl + 1, &after, 10);
 			t[i].len = strtoull(after, &after, 10);
 		}

@@ -12,5 +12,7 @@ enum { REPLACE_FAILED = 64 }; /* exit status: this and the error's class */
 
 /* Precedes the lengths of a file that is new. */
 #define REPLACE_NEW "+"
+/* Of one that is removed. */
+#define REPLACE_GONE "-"
 
 #endif

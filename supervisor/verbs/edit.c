@@ -154,17 +154,6 @@ static int edit_read_both(struct edit *t, const struct vm *vm, struct err *e)
 	return r;
 }
 
-static int edit_refuse(const struct conf_vm *c, struct err *e)
-{
-	const char *by = edit_managed(c);
-
-	if (!by)
-		return 0;
-	err_set(e, ERR_CONFLICT,
-		"its file is managed by '%s' (X-Managed=), which may undo a change", by);
-	return err_hint(e, "--force changes it all the same");
-}
-
 /* Everything except the write. */
 static int edit_prepare(struct edit *t, const struct vm *vm, struct err *e)
 {

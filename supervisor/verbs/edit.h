@@ -15,6 +15,8 @@ int edit_may(const struct daemon *d, enum api_role role, const struct conf_vm *f
 
 /* The manager that X-Managed= names in one of the VM's files, or NULL. */
 const char *edit_managed(const struct conf_vm *c);
+/* Refuses a change if there is one. */
+int edit_refuse(const struct conf_vm *c, struct err *e);
 
 /* One row of the verb's table, see api_edit_row. */
 json_t *edit_row(const struct vm *vm, const struct conf_edit_row *row, const char *file);

@@ -110,3 +110,14 @@ const char *edit_managed(const struct conf_vm *c)
 	}
 	return NULL;
 }
+
+int edit_refuse(const struct conf_vm *c, struct err *e)
+{
+	const char *by = edit_managed(c);
+
+	if (!by)
+		return 0;
+	err_set(e, ERR_CONFLICT,
+		"its file is managed by '%s' (X-Managed=), which may undo a change", by);
+	return err_hint(e, "--force changes it all the same");
+}

@@ -72,6 +72,8 @@ verb_vm_fn verb_cat, verb_diff, verb_cmdline;
 verb_fn verb_check;
 /* create.c */
 verb_fn verb_create;
+/* delete.c */
+verb_vm_fn verb_delete;
 /* daemon.c */
 verb_fn verb_version, verb_debug_loop, verb_jobs, verb_job_cancel;
 /* edit.c */

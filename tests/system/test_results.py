@@ -173,5 +173,7 @@ def test_each_answer_is_as_the_schema_says(daemon, linux):
     told.call("vms-shutdown")
     daemon.exec("rm", daemon.config + "/a.vm")
     a("vm-forget")
+    daemon.micro("a")
+    a("vm-delete")
     told.call("reexec")
     assert told.asked == set(told.returns)

@@ -118,6 +118,7 @@ def test_real_answers_fit(daemon, linux):
     lines.run("reboot micro", 5)
     lines.run("stop micro")
     lines.run("shutdown-all")
+    lines.run("delete new --yes")
     os.unlink(os.path.join(daemon.config, "micro.vm"))
     shutil.rmtree(os.path.join(daemon.config, "micro.vm.d"))
     lines.run("forget micro")

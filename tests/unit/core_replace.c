@@ -361,6 +361,47 @@ static void a_new_file_replaces_nothing(void **state)
 	unlink(in("etc/b.vm"));
 }
 
+/* A copy of OLD, then the file is removed. */
+static int remove_one(const char *name, const char *copy, char said[512])
+{
+	struct buf input = BUF_INIT;
+	char len[24];
+	int r;
+
+	buf_printf(&input, "%s\n" REPLACE_NEW "0 %zu\n%s", in(copy), strlen(OLD), OLD);
+	buf_printf(&input, "%s\n" REPLACE_GONE "%zu 0\n%s", in(name), strlen(OLD), OLD);
+	snprintf(len, sizeof len, "%zu", input.len);
+	r = run("2", len, &input, said);
+	buf_release(&input);
+	return r;
+}
+
+static void a_file_is_removed_once_its_copy_is_there(void **state)
+{
+	char said[512];
+
+	(void)state;
+	put("etc/a.vm", NEW);
+	assert_int_equal(remove_one("etc/a.vm", "etc/c", said), REPLACE_FAILED + ERR_CONFLICT);
+	assert_non_null(strstr(said, "changed in the meantime"));
+	assert_true(holds("etc/a.vm", NEW));
+	put("etc/a.vm", OLD);
+	assert_int_equal(remove_one("etc/a.vm", "nowhere/c", said), REPLACE_FAILED + ERR_NOT_FOUND);
+	put("etc/c", NEW);
+	assert_int_equal(remove_one("etc/a.vm", "etc/c", said), REPLACE_FAILED + ERR_CONFLICT);
+	assert_true(holds("etc/a.vm", OLD) && holds("etc/c", NEW));
+	unlink(in("etc/c"));
+	assert_int_equal(symlink("a.vm", in("etc/l.vm")), 0);
+	assert_int_equal(remove_one("etc/l.vm", "etc/c", said), REPLACE_FAILED + ERR_CONFLICT);
+	assert_non_null(strstr(said, "symbolic link"));
+	unlink(in("etc/l.vm"));
+	assert_int_equal(files_in("etc"), 1);
+	assert_int_equal(remove_one("etc/a.vm", "etc/c", said), 0);
+	assert_true(holds("etc/c", OLD));
+	assert_int_equal(files_in("etc"), 1);
+	unlink(in("etc/c"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -370,6 +411,7 @@ int main(void)
 		cmocka_unit_test(all_files_or_none),
 		cmocka_unit_test(half_of_it_changes_nothing),
 		cmocka_unit_test(a_new_file_replaces_nothing),
+		cmocka_unit_test(a_file_is_removed_once_its_copy_is_there),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * delete: a child copies a stopped VM's files to STATE/deleted/NAME.TIME and removes them, then the
+ * VM is forgotten. Until then the VM is busy, so that nothing starts it.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "conf/load.h"
+#include "supervisor/core/replace.h"
+#include "supervisor/verbs/edit.h"
+#include "supervisor/verbs/verb.h"
+#include "supervisor/vm/forget.h"
+
+static const char DELETING[] = "a deletion";
+
+enum { FILES_MAX = CONF_DROPINS_MAX + 1, KEPT_MODE = 0700 };
+
+struct deletion {
+	struct daemon *daemon;
+	struct job *job;
+	char *name, *kept, *dropins, *uuid;
+	json_t *disks;
+};
+
+static void delete_free(struct deletion *t)
+{
+	json_decref(t->disks);
+	free(t->uuid);
+	free(t->dropins);
+	free(t->kept);
+	free(t->name);
+	free(t);
+}
+
+/* By its configuration: a VM that was never started has no identity that names them. */
+static json_t *delete_disks(const struct vm *vm)
+{
+	json_t *disks = json_array();
+
+	for (size_t i = 0; vm->file.have_conf && i < vm->file.conf.disks; i++) {
+		const struct conf_disk *disk = &vm->file.conf.disk[i];
+		const char *dir = disk->dir ? disk->dir : vm->daemon->image_dir;
+
+		if (!disk->path || disk->cdrom)
+			continue;
+		json_array_append_new(disks, *disk->path == '/'
+						     ? json_string(disk->path)
+						     : json_sprintf("%s/%s", dir, disk->path));
+	}
+	return disks;
+}
+
+/* The directory must be empty afterwards. */
+static int delete_check_dropins(const struct deletion *t, struct err *e)
+{
+	_cleanup_(close_dir) DIR *d = opendir(t->dropins);
+
+	for (const struct dirent *f; d && (f = readdir(d));) {
+		size_t len = strlen(f->d_name);
+
+		if (*f->d_name != '.' && (len < 5 || !streq(f->d_name + len - 5, ".conf")))
+			return err_set(
+				e, ERR_CONFLICT, "'%s/%s' is not a drop-in", t->dropins, f->d_name);
+	}
+	return 0;
+}
+
+static int delete_may(const struct vm *vm, const struct request *r, struct err *e)
+{
+	if (!vm_state_is_down(vm->st.state)) {
+		err_set(e, ERR_WRONG_STATE, "is %s", vm_state_name(vm->st.state));
+		return err_hint(e, "vmkeep kill %s", vm->name);
+	}
+	return request_bool(r, "force", false) ? 0 : edit_refuse(&vm->file.conf, e);
+}
+
+static int delete_make_dirs(struct deletion *t, bool dropins, struct err *e)
+{
+	_cleanup_(free_ptr) char *deleted = xasprintf("%s/deleted", t->daemon->dirs.state),
+				 *inner = xasprintf("%s/%s.vm.d", t->kept, t->name);
+
+	if ((mkdir(deleted, KEPT_MODE) < 0 && errno != EEXIST) || mkdir(t->kept, KEPT_MODE) < 0 ||
+		(dropins && mkdir(inner, KEPT_MODE) < 0))
+		return err_errno(e, "create '%s'", t->kept);
+	return 0;
+}
+
+static void delete_remove_dirs(const struct deletion *t)
+{
+	_cleanup_(free_ptr) char *inner = xasprintf("%s/%s.vm.d", t->kept, t->name);
+
+	(void)!rmdir(inner);
+	(void)!rmdir(t->kept);
+}
+
+/* Forgets the VM, which may never have been started: then nothing is stored for it. */
+static int delete_forget(struct deletion *t, struct err *e)
+{
+	json_t *disks = NULL;
+
+	if (rmdir(t->dropins) < 0 && errno != ENOENT)
+		return err_errno(e, "remove '%s'", t->dropins);
+	if (vm_forget(t->daemon->vms, t->name, t->job->who, &disks, e) < 0) {
+		if (e->class != ERR_NOT_FOUND)
+			return e->number;
+		err_clear(e);
+	}
+	json_decref(disks);
+	log_info(t->name, "deleted by %s; its files are in '%s'", t->job->who, t->kept);
+	return 0;
+}
+
+static void delete_on_replaced(void *data, const struct err *failed)
+{
+	struct deletion *t = data;
+	struct vm *vm = t->daemon->emit ? vms_find(t->daemon->vms, t->name) : NULL;
+	struct err e = ERR_INIT;
+
+	if (!t->daemon->emit)
+		err_set(&e, ERR_FAILED, "the daemon is ending");
+	if (failed)
+		delete_remove_dirs(t);
+	if (vm && vm->busy == DELETING) {
+		vm->busy = NULL;
+		vm_idle(vm);
+	}
+	if (failed || e.number || delete_forget(t, &e) < 0)
+		job_finish(t->job, NULL, failed ? failed : &e);
+	else
+		job_finish(t->job,
+			json_pack("{s:s, s:s?, s:O}", "kept", t->kept, "uuid", t->uuid, "disks",
+				t->disks),
+			NULL);
+	delete_free(t);
+}
+
+/* The copies come first: they are on disk before a file is removed. Then the main file: a VM
+ * without its drop-ins would be another one. */
+static int delete_run(struct deletion *t, struct err *e)
+{
+	struct conf_texts *texts = conf_texts_new(t->daemon->dirs.config, t->name, e);
+	struct replace_file file[2 * FILES_MAX];
+	char *copy[FILES_MAX] = { NULL };
+	const struct conf_source *src;
+	size_t n = 0, dir = strlen(t->daemon->dirs.config);
+	int r;
+
+	if (!texts)
+		return e->number;
+	src = conf_texts_sources(texts, &n);
+	for (size_t i = 0; i < n; i++) {
+		copy[i] = xasprintf("%s%s", t->kept, src[i].file + dir);
+		file[i] = (struct replace_file){ copy[i], NULL, src[i].text };
+		file[n + i] = (struct replace_file){ src[i].file, src[i].text, NULL };
+	}
+	r = delete_make_dirs(t, n > 1, e);
+	if (r == 0) {
+		r = replace(t->daemon, file, 2 * n, delete_on_replaced, t, e);
+		if (r < 0)
+			delete_remove_dirs(t);
+	}
+	for (size_t i = 0; i < n; i++)
+		free(copy[i]);
+	conf_texts_free(texts);
+	return r;
+}
+
+void verb_delete(struct vm *vm, struct request *r)
+{
+	struct daemon *d = vm->daemon;
+	struct deletion *t;
+	struct err e = ERR_INIT;
+
+	if (delete_may(vm, r, &e) < 0) {
+		request_error(r, &e);
+		return;
+	}
+	t = xcalloc(1, sizeof *t);
+	t->daemon = d;
+	t->name = xstrdup(vm->name);
+	t->kept = xasprintf("%s/deleted/%s.%lld", d->dirs.state, vm->name, (long long)clock_wall());
+	t->dropins = xasprintf("%s/%s.vm.d", d->dirs.config, vm->name);
+	t->uuid = *vm->identity.uuid ? xstrdup(vm->identity.uuid) : NULL;
+	t->disks = delete_disks(vm);
+	t->job = verb_job(d, r, vm);
+	vm->busy = DELETING;
+	if (delete_check_dropins(t, &e) == 0 && delete_run(t, &e) == 0)
+		return;
+	vm->busy = NULL;
+	vm_idle(vm);
+	job_finish(t->job, NULL, &e);
+	delete_free(t);
+}
