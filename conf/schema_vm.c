@@ -98,6 +98,9 @@ static const struct conf_key vm_keys[] = {
 	  .apply = CONF_APPLY_LIVE,
 	  .help = "Whether the VM starts with the host: at the daemon's first start after a "
 		  "boot. With last it does if it was up when the host went down." },
+	{ .name = "Protect",     BOOL(conf_vm, protect), .preset = "no", .apply = CONF_APPLY_LIVE,
+	  .help = "Whether delete, snapshot revert and snapshot delete are refused, which lose "
+		  "what cannot be made again. Whoever may change the file may change this too." },
 };
 
 static const struct conf_key cpu_keys[] = {

@@ -156,6 +156,7 @@ struct conf_vm {
 	struct conf_list owner; /* user names or @group */
 	enum conf_networks networks;
 	enum conf_enable enable;
+	bool protect; /* from delete and snapshot revert */
 
 	/* [CPU] */
 	const char *cpu_model;		  /* NULL: host with KVM, max with TCG */

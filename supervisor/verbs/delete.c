@@ -75,6 +75,8 @@ static int delete_check_dropins(const struct deletion *t, struct err *e)
 
 static int delete_may(const struct vm *vm, const struct request *r, struct err *e)
 {
+	if (verb_may_lose(vm, e) < 0)
+		return e->number;
 	if (!vm_state_is_down(vm->st.state)) {
 		err_set(e, ERR_WRONG_STATE, "is %s", vm_state_name(vm->st.state));
 		return err_hint(e, "vmkeep kill %s", vm->name);

@@ -45,7 +45,14 @@ void verb_snapshot_revert(struct vm *vm, struct request *r)
 {
 	const struct snapshot_asked a = verb_snapshot_asked(r);
 
-	if (request_bool(r, "dry-run", false))
+	struct err e = ERR_INIT;
+
+	if (verb_may_lose(vm, &e) < 0) {
+		if (request_bool(r, "dry-run", false))
+			verb_snapshot_on_revert_plan(r, NULL, &e);
+		else
+			request_error(r, &e);
+	} else if (request_bool(r, "dry-run", false))
 		snapshot_ask(SNAPSHOT_REVERT, vm, &a, verb_snapshot_on_revert_plan, r);
 	else
 		snapshot_verb(vm, r, SNAPSHOT_REVERT);
@@ -53,7 +60,12 @@ void verb_snapshot_revert(struct vm *vm, struct request *r)
 
 void verb_snapshot_delete(struct vm *vm, struct request *r)
 {
-	snapshot_verb(vm, r, SNAPSHOT_DELETE);
+	struct err e = ERR_INIT;
+
+	if (verb_may_lose(vm, &e) < 0)
+		request_error(r, &e);
+	else
+		snapshot_verb(vm, r, SNAPSHOT_DELETE);
 }
 
 void verb_snapshot_list(struct vm *vm, struct request *r)

@@ -212,6 +212,14 @@ bool verb_may(struct request *r, const struct vm *vm)
 	       (!(needs & API_NEEDS_GUEST) || verb_has_guest(r, vm));
 }
 
+int verb_may_lose(const struct vm *vm, struct err *e)
+{
+	if (!vm->file.have_conf || !vm->file.conf.protect)
+		return 0;
+	err_set(e, ERR_CONFLICT, "is protected (Protect=yes in [VM])");
+	return err_hint(e, "vmkeep set %s VM.Protect=no", vm->name);
+}
+
 json_t *verb_address(uint32_t address)
 {
 	struct in_addr in = { htonl(address) };

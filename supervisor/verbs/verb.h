@@ -34,6 +34,8 @@ extern const size_t verb_table_n;
 struct vm *verb_vm(struct daemon *d, struct request *r);
 /* Checks the requirements of the verb's row; false: a refusal has been sent. */
 bool verb_may(struct request *r, const struct vm *vm);
+/* Refuses what Protect=yes protects from. */
+int verb_may_lose(const struct vm *vm, struct err *e);
 /* For a client without a group role: true if it owns this VM according to the VM's current
  * files. */
 bool verb_owns(struct daemon *d, const struct request *r, const struct vm *vm);

@@ -223,6 +223,15 @@ def forget_what_is_there(p, daemon):
     daemon.ok("forget", "a")
 
 
+@cure("vmkeep set %s VM.Protect=no")
+def delete_what_is_protected(p, daemon):
+    daemon.micro("a")
+    daemon.ok("set", "a", "VM.Protect=yes")
+    p.refused("delete", "--yes", "a", code=3)
+    daemon.ok("set", "a", "VM.Protect=no")
+    daemon.ok("delete", "--yes", "a")
+
+
 @cure("vmkeep kill %s")
 def forget_what_runs(p, daemon):
     daemon.micro("a")

@@ -2,6 +2,7 @@
 """`delete` removes the files and the state of a stopped VM, after a yes. Copies of the files are kept, images stay.
 What is refused changes nothing; wherever vmkeepd or its child is killed, each file is in its place or has a copy."""
 import glob
+import json
 import os
 import subprocess
 
@@ -100,6 +101,27 @@ def test_with_force(daemon):
     daemon.write(DROPIN, "[VM]\nX-Managed=ansible\n")
     daemon.ok("delete", "--yes", "--force", "a")
     assert files(daemon) == []
+
+
+def test_protected(daemon):
+    """By the file in force: it applies at once, also to a VM that runs."""
+    world = daemon
+    shop(world)
+    world.ok("set", "a", "VM.Protect=yes")
+    there = files(world)
+    for argv in (("delete", "--yes"), ("delete", "--yes", "--force")):
+        said = world.fails(3, *argv, "a")
+        assert "is protected" in said and "vmkeep set a VM.Protect=no" in said
+    world.up("a")
+    for verb in ("revert", "delete"):
+        assert "is protected" in world.fails(3, "snapshot", verb, "a", "none")
+    dry = world.vmkeep("--json", "snapshot", "revert", "--dry-run", "a", "none")
+    assert dry.code == 3 and "is protected" in json.loads(dry.out)[0]["refused"]["desc"]
+    assert files(world) == there and world.info("a")["state"] == "running"
+    world.ok("set", "a", "VM.Protect=no")
+    assert "is protected" not in world.fails(4, "snapshot", "delete", "a", "none")
+    world.ok("kill", "a")
+    world.ok("delete", "--yes", "a")
 
 
 @walk("step", range(1, 80), some=10)
