@@ -75,6 +75,7 @@ static int remove_dir(void **state)
 static int run(const char *count, const char *len, const struct buf *input, char said[512])
 {
 	int to[2], from[2], status;
+	size_t got = 0;
 	ssize_t n;
 	pid_t pid;
 
@@ -91,8 +92,9 @@ static int run(const char *count, const char *len, const struct buf *input, char
 	n = file_write_all(to[1], input->data, input->len);
 	assert_true(n == 0 || n == -EPIPE); /* it may refuse its arguments first */
 	close(to[1]);
-	n = read(from[0], said, 511);
-	said[n > 0 ? n : 0] = '\0';
+	while (got < 511 && (n = read(from[0], said + got, 511 - got)) > 0)
+		got += (size_t)n;
+	said[got] = '\0';
 	said[strcspn(said, "\n")] = '\0';
 	close(from[0]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
