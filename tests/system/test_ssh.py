@@ -20,7 +20,7 @@ def ssh(world, *words, path=None):
         with open(os.path.join(folder, "ssh"), "w", encoding="utf-8") as f:
             f.write(FAKE)
         os.chmod(f.name, 0o755)
-    argv = ["env", "PATH=" + (path or folder + ":/usr/bin:/bin"), world.program("vmkeep"), "--run", world.run, "ssh"]
+    argv = ["env", "-C", "/", "PATH=" + (path or folder + ":/usr/bin:/bin"), world.program("vmkeep"), "--run", world.run, "ssh"]
     done = subprocess.run(world.inside(argv + list(words)), capture_output=True, text=True, timeout=120 * vmk.SLOW, check=False)
     return done.returncode, done.stdout.split("\0")[:-1], done.stderr
 
