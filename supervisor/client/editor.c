@@ -41,7 +41,7 @@ static void editor_exec(const char *path)
 	if (chosen)
 		execl("/bin/sh", "sh", "-c", xasprintf("%s \"$1\"", chosen), "sh", path,
 			(char *)NULL);
-	execlp("sensible-editor", "sensible-editor", path, (char *)NULL);
+	execlp("editor", "editor", path, (char *)NULL); /* Debian's alternative */
 	execlp("vi", "vi", path, (char *)NULL);
 	fprintf(stderr, "vmkeep: run vi: %s\n", strerror(errno));
 	_exit(127);
