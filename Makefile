@@ -24,7 +24,7 @@ CPPFLAGS += -D_GNU_SOURCE -DVMKEEP_VERSION='"$(VERSION)"' -DVMKEEP_LIBEXECDIR='"
 CFLAGS  ?= -O2 -g
 CFLAGS  += -std=c11 $(WARN) $(if $(WERROR),-Werror) -fstack-protector-strong -fPIE \
 	-ffunction-sections -fdata-sections $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
-LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--gc-sections -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN))
+LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,pack-relative-relocs -Wl,--gc-sections -Wl,--as-needed $(if $(SAN),-fsanitize=$(SAN))
 
 # Rooms (layers) and what each needs come from the rules in scripts/check-deps, bottom first. Each becomes an archive,
 # and the linker goes through them once, from top to bottom: a call that goes upward stays undefined.
