@@ -92,10 +92,10 @@ static int keys(const char *which)
 
 static void choices(const struct api_arg *arg)
 {
-	if (!arg->choices[0])
+	if (!arg->choices)
 		return;
 	fputs("One of: ", stdout);
-	for (size_t i = 0; i < API_CHOICES_MAX && arg->choices[i]; i++)
+	for (size_t i = 0; arg->choices[i]; i++)
 		printf("%s%s", i ? ", " : "", arg->choices[i]);
 	puts(".");
 }

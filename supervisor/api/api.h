@@ -44,7 +44,7 @@ const char *api_type_name(enum api_type t);
 /* "infinity", in seconds; also the largest value accepted. */
 enum { API_TIME_MAX = 1000 * 1000 * 1000 };
 
-enum { API_ARGS_MAX = 16, API_ALIASES_MAX = 6, API_CHOICES_MAX = 6 };
+enum { API_ARGS_MAX = 16, API_ALIASES_MAX = 6 };
 
 struct api_arg {
 	const char *name; /* in "arguments" */
@@ -52,9 +52,9 @@ struct api_arg {
 	bool required;
 	const char *option; /* "--timeout TIME", "-f, --follow", or positional "NAME"; NULL: none */
 	const char *help;
-	const char *choices[API_CHOICES_MAX]; /* if only these are valid; ends with NULL */
-	bool harms;			      /* overrides a protection: never suggested */
-	bool client;			      /* an option of the command: never sent */
+	const char *const *choices; /* if only these are valid; ends with NULL; NULL: any */
+	bool harms;		    /* overrides a protection: never suggested */
+	bool client;		    /* an option of the command: never sent */
 };
 
 enum api_target { API_NO_TARGET, API_VM, API_VMS /* several, globs */, API_NETWORK, API_NETWORKS };

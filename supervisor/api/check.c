@@ -73,16 +73,16 @@ bool api_is_choice(const struct api_arg *arg, const char *s)
 {
 	size_t i = 0;
 
-	while (i < API_CHOICES_MAX && arg->choices[i] && !streq(arg->choices[i], s))
+	while (arg->choices && arg->choices[i] && !streq(arg->choices[i], s))
 		i++;
-	return !arg->choices[0] || (i < API_CHOICES_MAX && arg->choices[i]);
+	return !arg->choices || arg->choices[i];
 }
 
 const char *api_choices(const struct api_arg *arg, char buf[128])
 {
 	size_t len = 0;
 
-	for (size_t i = 0; i < API_CHOICES_MAX && arg->choices[i]; i++)
+	for (size_t i = 0; arg->choices && arg->choices[i]; i++)
 		len += (size_t)snprintf(
 			buf + len, 128 - len, "%s%s", i ? ", " : "", arg->choices[i]);
 	assert(len < 128);
@@ -136,7 +136,7 @@ static int check_bad_value(const struct api_verb *v, const struct api_arg *arg, 
 	char list[128];
 
 	assert(arg->type < API_TYPES);
-	if (arg->choices[0])
+	if (arg->choices)
 		return err_set(e, ERR_USAGE, "%s: argument '%s' is not one of: %s", v->execute,
 			arg->name, api_choices(arg, list));
 	return err_set(e, ERR_USAGE, "%s: argument '%s' is not %s", v->execute, arg->name,

@@ -46,13 +46,13 @@ const char *api_verb_nearest(const char *execute)
 static const struct api_arg *lookup_target_arg(enum api_target t)
 {
 	static const struct api_arg target[] = {
-		[API_VM] = { "name", API_NAME, true, "NAME", "the VM", { NULL }, false, false },
-		[API_VMS] = { "name", API_NAME, true, "NAME...", "the VMs; globs are allowed",
-			{ NULL }, false, false },
-		[API_NETWORK] = { "name", API_NAME, true, "NETWORK", "the network", { NULL }, false,
+		[API_VM] = { "name", API_NAME, true, "NAME", "the VM", NULL, false, false },
+		[API_VMS] = { "name", API_NAME, true, "NAME...", "the VMs; globs are allowed", NULL,
+			false, false },
+		[API_NETWORK] = { "name", API_NAME, true, "NETWORK", "the network", NULL, false,
 			false },
 		[API_NETWORKS] = { "name", API_NAME, true, "NETWORK...",
-			"the networks; globs are allowed", { NULL }, false, false },
+			"the networks; globs are allowed", NULL, false, false },
 	};
 
 	return t == API_NO_TARGET ? NULL : &target[t];
@@ -61,7 +61,7 @@ static const struct api_arg *lookup_target_arg(enum api_target t)
 const struct api_arg *api_verb_arg(const struct api_verb *v, size_t i)
 {
 	static const struct api_arg wait = { "wait", API_BOOL, false, "--no-wait",
-		"return at once with a job in place of the result", { NULL }, false, false };
+		"return at once with a job in place of the result", NULL, false, false };
 	const struct api_arg *target = lookup_target_arg(v->target);
 	size_t own = 0;
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdint.h>
+
 #include "supervisor/api/result.h"
 
 static json_t *schema_texts(const char *const *text, size_t max)
@@ -26,7 +28,8 @@ static json_t *schema_arguments(const struct api_verb *v)
 			json_array_append_new(a,
 				json_pack("{s:s, s:s, s:b, s:o*, s:s}", "name", arg->name, "type",
 					api_type_name(arg->type), "required", arg->required,
-					"choices", schema_texts(arg->choices, API_CHOICES_MAX),
+					"choices",
+					arg->choices ? schema_texts(arg->choices, SIZE_MAX) : NULL,
 					"help", arg->help));
 	return a;
 }

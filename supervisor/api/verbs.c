@@ -8,6 +8,7 @@
 
 /* clang-format off */
 #define TIMEOUT(text) { "timeout", API_TIME, false, "--timeout TIME", text }
+#define CHOICES(...) (const char *const[]){ __VA_ARGS__, NULL }
 #define DRY_RUN(text) { "dry-run", API_BOOL, false, "--dry-run", text }
 #define FORCE_MANAGED { "force", API_BOOL, false, "--force", \
 	"also if X-Managed= says that another program manages the file", .harms = true }
@@ -71,7 +72,7 @@ const struct api_verb api_verbs[] = {
 	{ "vm-wait", "wait", API_ROLE_VIEW, API_VM, 0,
 	  .arg = {
 		{ "condition", API_STRING, true, "CONDITION",
-		  "what to wait for", { "stopped", "running", "paused", "ip" } },
+		  "what to wait for", CHOICES("stopped", "running", "paused", "ip") },
 		TIMEOUT("how long to wait; no limit without it"),
 	  },
 	  .result = "the current state", .returns = { .members = api_wait },
@@ -177,7 +178,7 @@ const struct api_verb api_verbs[] = {
 	{ "vm-log", "log", API_ROLE_VIEW, API_VM, API_STREAM,
 	  .arg = {
 		{ "which", API_STRING, false, "WHICH",
-		  "what the guest wrote to its console (the default), or what QEMU wrote", { "console", "qemu" } },
+		  "what the guest wrote to its console (the default), or what QEMU wrote", CHOICES("console", "qemu") },
 		{ "lines", API_INT, false, "-n, --lines N", "only the last N lines" },
 		{ "follow", API_BOOL, false, "-f, --follow", "keep printing new output" },
 	  },
@@ -258,7 +259,7 @@ const struct api_verb api_verbs[] = {
 		{ "bridge", API_WORDS, false, "--bridge BRIDGE", "a bridge of the host; may be repeated" },
 		{ "address", API_STRING, false, "--address ADDRESS", "the IPv4 address of the NIC" },
 		{ "firmware", API_STRING, false, "--firmware FIRMWARE", "uefi if not given; an "
-		  "installation does not survive a change", { "uefi", "bios" } },
+		  "installation does not survive a change", CHOICES("uefi", "bios") },
 		{ "enable", API_BOOL, false, "--enable", "start it with the host if it was up when the host "
 		  "went down (Enable=last)" },
 		{ "start", API_BOOL, false, "--start", "start it now, and wait until its vCPUs run" },
@@ -325,7 +326,7 @@ const struct api_verb api_verbs[] = {
 	  },
 	  .result = "one row per key that differs", .returns = { .columns = api_edit_row },
 	  .help = "edit a VM's file; a text with errors is not written",
-	  .text = "Runs $VISUAL, $EDITOR, sensible-editor or vi on a private copy. The result replaces the "
+	  .text = "Runs $VISUAL, $EDITOR, editor or vi on a private copy. The result replaces the "
 		"file only if it is valid and the file has not changed since it was read; otherwise "
 		"the errors are printed, and the copy is kept, or edited again. Drop-ins are not "
 		"edited. Only root may change keys that are reserved to root, and paths outside of "

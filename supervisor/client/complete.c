@@ -137,7 +137,7 @@ static void complete_add_commands(struct buf *b, const struct line *l)
 
 static void complete_add_choices(struct buf *b, const struct line *l, const struct api_arg *arg)
 {
-	for (size_t i = 0; i < API_CHOICES_MAX && arg->choices[i]; i++)
+	for (size_t i = 0; arg->choices && arg->choices[i]; i++)
 		complete_add(b, l, arg->choices[i], strlen(arg->choices[i]));
 }
 
@@ -181,7 +181,7 @@ static void complete_add_operands(
 
 	if (!arg)
 		return;
-	if (arg->choices[0])
+	if (arg->choices)
 		complete_add_choices(b, l, arg);
 	else if (streq(arg->name, "changes") || streq(arg->name, "keys"))
 		complete_add_keys(b, l, *arg->name == 'c' ? "=" : "");

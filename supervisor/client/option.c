@@ -128,7 +128,7 @@ json_t *option_value(const struct api_arg *arg, const char *text, struct err *e)
 	uint64_t number;
 	bool yes;
 
-	if (arg->choices[0]) {
+	if (arg->choices) {
 		if (api_is_choice(arg, text))
 			return json_string(text);
 		err_set(e, ERR_USAGE, "'%s' is not one of: %s", text, api_choices(arg, list));
