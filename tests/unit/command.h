@@ -33,6 +33,7 @@ static inline void parse(struct conf_vm *c, const char *text)
 {
 	struct conf_problems problems = { 0 };
 
+	*c = (struct conf_vm)CONF_VM_INIT;
 	conf_vm_parse(c, "t", &(struct conf_source){ "t.vm", text, strlen(text) }, 1,
 		&(struct conf_context){ .uuid = uuid, .state_dir = "/s" }, &problems);
 	if (problems.count)
@@ -40,17 +41,25 @@ static inline void parse(struct conf_vm *c, const char *text)
 	conf_problems_release(&problems);
 }
 
+static inline int build_parsed(struct argv *a, const struct conf_vm *c, struct identity *id,
+	const struct argv_context *ctx, struct err *e)
+{
+	int r;
+
+	memcpy(id->uuid, uuid, sizeof uuid);
+	r = identity_complete(id, c, ctx->image_dir, NULL, NULL, e);
+	return r < 0 ? r : argv_build(a, c, id, &probe, ctx, e);
+}
+
+/* The configuration is gone afterwards, and with it what a->place refers to. */
 static inline int build(struct argv *a, const char *text, struct identity *id,
 	const struct argv_context *ctx, struct err *e)
 {
-	struct conf_vm c = CONF_VM_INIT;
+	struct conf_vm c;
 	int r;
 
 	parse(&c, text);
-	memcpy(id->uuid, uuid, sizeof uuid);
-	r = identity_complete(id, &c, ctx->image_dir, NULL, NULL, e);
-	if (r == 0)
-		r = argv_build(a, &c, id, &probe, ctx, e);
+	r = build_parsed(a, &c, id, ctx, e);
 	conf_vm_release(&c);
 	return r;
 }

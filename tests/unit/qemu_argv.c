@@ -316,14 +316,17 @@ static void test_place(void **state)
 	struct identity id = IDENTITY_INIT;
 	struct argv a = ARGV_INIT;
 	struct err e = ERR_INIT;
+	struct conf_vm c;
 
 	(void)state;
 	buf_adds(&text, "[VM]\nMachine=pc\n");
 	for (int i = 0; i < 30; i++)
 		buf_printf(&text, "[Disk d%d]\nPath=%d.raw\n", i, i);
-	assert_true(build(&a, text.data, &id, &usual, &e) < 0);
+	parse(&c, text.data);
+	assert_true(build_parsed(&a, &c, &id, &usual, &e) < 0);
 	assert_string_equal(e.text, "no free PCI slot for 'disk-d29'");
 	assert_int_equal(a.place->line, 2 + 29 * 2 + 1);
+	conf_vm_release(&c);
 	identity_release(&id);
 }
 
@@ -367,7 +370,7 @@ static void test_files(void **state)
 	static char code[] = "/c.fd", vars[] = "/v.fd";
 	const struct firmware firmware = { code, vars, CONF_FORMAT_RAW, CONF_FORMAT_RAW, false };
 	struct argv_context ctx = usual;
-	struct conf_vm c = CONF_VM_INIT;
+	struct conf_vm c;
 	struct identity id = IDENTITY_INIT;
 	struct arena arena = ARENA_INIT;
 	struct argv_file got[16];
