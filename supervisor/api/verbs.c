@@ -304,7 +304,11 @@ const struct api_verb api_verbs[] = {
 	  .text = "Removes all lines that set the key, in the file and in drop-ins, and prints the value "
 		"now in force: the built-in default, or the one from [Defaults] in vmkeep.conf." },
 	{ "vm-enable", "enable", API_ROLE_OWNER, API_VMS, API_JOB,
-	  .arg = { FORCE_MANAGED },
+	  .arg = {
+		{ "last", API_BOOL, false, "--last", "only if it was up when the host went down: "
+		  "sets Enable=last" },
+		FORCE_MANAGED,
+	  },
 	  .result = "one row, as for set", .returns = { .columns = api_edit_row },
 	  .help = "let VMs start with the host: sets Enable=yes in their files",
 	  .text = "Does not start them now." },

@@ -314,7 +314,9 @@ void verb_unset(struct vm *vm, struct request *r)
 
 void verb_enable(struct vm *vm, struct request *r)
 {
-	edit_take(vm, r, json_pack("[s]", "VM.Enable=yes"), false);
+	const bool last = request_bool(r, "last", false);
+
+	edit_take(vm, r, json_pack("[s]", last ? "VM.Enable=last" : "VM.Enable=yes"), false);
 }
 
 void verb_disable(struct vm *vm, struct request *r)

@@ -202,7 +202,9 @@ def test_start_with_the_host(daemon):
     assert out == "".join("%s: %s:4: Enable=yes (new, was no); applies now\n" % (n, path(daemon, n + ".vm")) for n in "ab")
     assert {row["name"]: row["enabled"] for row in daemon.rows("list")} == {"a": True, "b": True, "c": False}
     assert daemon.vmkeep("enable", "nobody", "c").code == 4
-    assert daemon.ok("disable", "?").count("Enable=no (was yes)") == 3
+    assert daemon.ok("enable", "b", "--last") == "b: %s:4: Enable=last (was yes); applies now\n" % path(daemon, "b.vm")
+    assert [row["enable"] for row in daemon.rows("list")] == ["yes", "last", "yes"]
+    assert daemon.ok("disable", "?").count("Enable=no (was ") == 3
     assert daemon.ok("disable", "a") == "a: %s:4: Enable=no already\n" % path(daemon)
     assert {row["enabled"] for row in daemon.rows("list")} == {False}
     assert [row["event"] for row in daemon.rows("history", "a")] == ["enable", "disable", "disable"]
