@@ -32,6 +32,7 @@
 #include "supervisor/boot/boot.h"
 #include "supervisor/guest/health.h"
 #include "supervisor/guest/parts.h"
+#include "supervisor/make/trash.h"
 #include "supervisor/boot/down.h"
 #include "supervisor/vm/adopt.h"
 #include "supervisor/vm/record.h"
@@ -237,6 +238,7 @@ static int daemon_build(struct daemon *d, struct err *e)
 	vms_claim_vanished(d->vms);
 	verbs_take_up(d);
 	networks_sweep(d->networks);
+	d->trash = trash_pruner_new(d);
 	d->service = service_new(d);
 	d->emit = daemon_emit;
 	d->loop.on_lost = daemon_on_lost;
@@ -252,6 +254,7 @@ static void daemon_unbuild(struct daemon *d)
 	boot_end(d);
 	keep_free(d->keep);
 	server_free(d->server);
+	trash_pruner_free(d->trash);
 	health_free(d->health);
 	vms_clear(d->vms);
 	hooks_free(d->hooks);
@@ -377,6 +380,10 @@ int main(int argc, char **argv)
 		return keep_main(argv[2], argv[3], argv[4]);
 	if (argc == 4 && streq(argv[1], "--replace"))
 		return replace_main(argv[2], argv[3]);
+	if (argc == 2 && streq(argv[1], "--trash"))
+		return trash_main();
+	if (argc > 3 && streq(argv[1], "--prune-trash"))
+		return trash_prune_main(argv[2], (const char *const *)argv + 3);
 	r = options_parse(&o, argc, argv);
 	if (r)
 		return r - 1;

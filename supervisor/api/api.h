@@ -110,7 +110,7 @@ enum api_trait {
 	API_STREAM = 128,  /* replies, then the connection is raw bytes */
 	API_SHARED = 256,  /* joins a running job of this verb for the same VM */
 	API_HARMS = 512,   /* stops, discards or overwrites something: never suggested */
-	API_ASKS = 1024,   /* the client needs a yes for each VM, also without a terminal */
+	API_ASKS = 1024,   /* the client shows a dry run and needs a yes, also without a terminal */
 };
 
 struct api_verb {

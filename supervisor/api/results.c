@@ -42,10 +42,18 @@ const struct api_field api_forget[] = {
 	END
 };
 
+static const struct api_field results_trashed[] = {
+	{ "path", API_ID, "of the image" },
+	{ "to", API_TEXT, "where it was moved" },
+	{ "why", API_TEXT, "it stays" },
+	END
+};
+
 const struct api_field api_delete[] = {
 	{ "kept", API_TEXT, "the directory with copies of its files" },
 	{ "uuid", API_TEXT, "that it had; for UUID= if the files are restored" },
 	{ "disks", API_TEXTS, "paths of the disk images that it had, which stay" },
+	{ "images", API_LIST, "with disks: what became of each image", .of = results_trashed },
 	END
 };
 
@@ -419,6 +427,7 @@ const struct api_field api_store_row[] = {
 	{ "free", API_BYTES },
 	{ "used", API_NUMBER, "percent", .head = "used %" },
 	{ "images", API_NUMBER, "disks and CDs of VMs in it" },
+	{ "trash", API_BYTES, "of deleted disks, in .trash" },
 	END
 };
 

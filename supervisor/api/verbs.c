@@ -87,16 +87,26 @@ const struct api_verb api_verbs[] = {
 		"history, because the file may come back; check names such VMs. This removes "
 		"all of it; disk images and logs are kept. Refused while its file, its drop-ins "
 		"or one of its processes exists." },
-	{ "vm-delete", "delete", API_ROLE_OPERATOR, API_VM,
+	{ "vm-delete", "delete", API_ROLE_OWNER, API_VM,
 	  API_NOT_BUSY | API_JOB | API_HARMS | API_ASKS,
-	  .arg = { FORCE_MANAGED },
+	  .arg = {
+		{ "disks", API_BOOL, false, "--disks",
+		  "move its disk images to the trash of their store, too", .harms = true },
+		FORCE_MANAGED,
+		DRY_RUN("only show what would become of its images"),
+	  },
 	  .result = "what was kept", .returns = { .members = api_delete },
+	  .other = { .with = "dry-run", .members = api_delete },
 	  .help = "remove a stopped VM's files and saved state; its disk images stay",
 	  .text = "Asks first; without a terminal it needs --yes. Copies of the file and the drop-ins are "
 		"kept in the state directory, in deleted/NAME.TIME/. Then what forget removes is "
 		"removed: UUID, user id, MAC and IP addresses, history and UEFI variables. The disk "
 		"images are named, and stay where they are. To restore the VM, copy its files back, and "
-		"write the UUID that was printed at UUID= in [VM]." },
+		"write the UUID that was printed at UUID= in [VM]. With --disks, images in a store that "
+		"this VM ran with are moved to STORE/.trash, and the commands that bring them back are "
+		"printed; after seven days they are removed. CDs, bases, images that are only read, "
+		"and images that another VM has or is based on stay. If a store or another VM's file "
+		"cannot be read, nothing is deleted." },
 	{ "vm-reset-failed", "reset-failed", API_ROLE_OWNER, API_VMS, API_HARMS,
 	  .result = "state: the current state; changed: false if there was nothing to forget",
 	  .returns = { .members = api_state_changed },

@@ -92,10 +92,13 @@ static void host_system_room(const struct store_seen *s, struct host_row *row)
 {
 	_cleanup_(free_ptr) char *quoted = text_shell_quote(s->path),
 				 *cure = xasprintf("findmnt -T %s shows how it is mounted", quoted);
-	char room[16], size[16];
+	char room[16], size[16], trash[16], held[48] = "";
 
 	text_size(room, sizeof room, s->room);
 	text_size(size, sizeof size, s->size);
+	if (s->trash)
+		snprintf(held, sizeof held, ", %s of deleted disks in .trash",
+			text_size(trash, sizeof trash, s->trash));
 	if (!s->size)
 		host_row(row, HOST_WARN, "does it exist, and is its file system mounted?",
 			"'%s' is %s", s->path, store_state_name(s->state));
@@ -108,7 +111,7 @@ static void host_system_room(const struct store_seen *s, struct host_row *row)
 			store_used(s) >= FULL
 				? "free space: guests whose disks cannot grow are paused"
 				: NULL,
-			"%s of %s left in '%s'", room, size, s->path);
+			"%s of %s left in '%s'%s", room, size, s->path, held);
 }
 
 /* Guests do not need any access: each has its own files mounted individually. */

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/child.h"
 #include "base/loop.h"
@@ -11,13 +13,14 @@
 #include "supervisor/core/daemon.h"
 
 /* Prints mode and owner, "m" if something is mounted there, "w" if it can be written, size and free
- * space, and stops at the first that is not to be had. */
+ * space, and stops at the first that is not to be had; then the blocks of each file in the trash. */
 static const char store_script[] = "stat -L -c '%a %u' -- \"$1/.\" || exit\n"
 				   "if mountpoint -q -- \"$1\"; then echo m; else echo -; fi\n"
 				   "if [ -w \"$1/.\" ]; then echo w; else echo -; fi\n"
-				   "exec df -B1 --output=size,avail -- \"$1\"\n";
+				   "df -B1 --output=size,avail -- \"$1\" || exit\n"
+				   "exec find \"$1/.trash\" -maxdepth 1 -type f -printf '%b\\n'\n";
 
-enum { STORE_SECONDS = 5 };
+enum { STORE_SECONDS = 5, BLOCK = 512 };
 
 struct stores_looking {
 	struct ev_loop *ev;
@@ -55,13 +58,24 @@ unsigned store_used(const struct store_seen *s)
 	return s->size ? (unsigned)(100 * used / (double)s->size) : 0;
 }
 
+/* One number a line; the last one may be cut off. */
+static uint64_t store_trash(const char *printed)
+{
+	uint64_t sum = 0;
+
+	for (const char *nl; (nl = strchr(printed, '\n')); printed = nl + 1)
+		sum += strtoull(printed, NULL, 10) * BLOCK;
+	return sum;
+}
+
 void store_judge(struct store_seen *s, const char *printed, bool killed)
 {
 	uint64_t size = 0, room = 0;
 	char mounted = '-', writable = '-';
 	unsigned mode = 0, owner = 0;
-	int n = sscanf(printed, "%o %u %c %c %*[^\n] %" SCNu64 " %" SCNu64, &mode, &owner, &mounted,
-		&writable, &size, &room);
+	int rest = 0;
+	int n = sscanf(printed, "%o %u %c %c %*[^\n] %" SCNu64 " %" SCNu64 "%n", &mode, &owner,
+		&mounted, &writable, &size, &room, &rest);
 
 	s->mode = n > 1 ? mode : 0;
 	s->owner = owner;
@@ -77,6 +91,7 @@ void store_judge(struct store_seen *s, const char *printed, bool killed)
 	if (s->state == STORE_OK || s->state == STORE_READ_ONLY) {
 		s->size = size;
 		s->room = room;
+		s->trash = store_trash(printed + rest + (printed[rest] == '\n'));
 	}
 }
 

@@ -29,6 +29,7 @@ struct store_seen {
 	bool require_mount, read_only;
 	enum store_state state;
 	uint64_t size, room; /* of its file system; size 0: neither ok nor read-only */
+	uint64_t trash;	     /* bytes of deleted disks */
 	unsigned mode;	     /* 0: unknown, as is the owner then */
 	unsigned owner;
 };

@@ -109,6 +109,8 @@ void guest_exec_print(struct command *c, const char *target, const json_t *resul
 void dry_shutdown_print(struct command *c, const char *target, const json_t *result);
 void dry_net_stop_print(struct command *c, const char *target, const json_t *result);
 void dry_reload_print(struct command *c, const char *target, const json_t *result);
+void delete_print(struct command *c, const char *target, const json_t *result); /* delete.c */
+void delete_print_dry(struct command *c, const char *target, const json_t *result);
 void dry_revert_print(struct command *c, const char *target, const json_t *result);
 /* The exit code of the refusal, if there would be one. */
 int dry_status(const json_t *result);

@@ -2,7 +2,7 @@
 /*
  * On a terminal, asks before ending or discarding more than what was named: all VMs, or those that a
  * pattern found. Scripts have no terminal, and go on as always; only what deletes a VM (API_ASKS) is
- * always asked for, and needs --yes there.
+ * always asked for, and needs --yes there; before it asks, it shows what a dry run says.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -49,6 +49,23 @@ static void confirm_add_running(struct command *c, struct names *l, struct err *
 	json_decref(list);
 }
 
+/* What a dry run says, which may be that it would be refused. */
+static void confirm_show_dry(struct command *c, const char *target, struct err *e)
+{
+	json_t *arguments = json_copy(c->args->arguments), *result;
+
+	json_object_update_new(arguments, json_pack("{s:s, s:b}", "name", target, "dry-run", true));
+	result = conn_call(&c->conn, c->verb->execute, arguments, e);
+	if (result)
+		c->form->print_dry(c, target, result);
+	else
+		err_wrap(e, e->number, "%s", target);
+	fwrite(c->out.data, 1, c->out.len, stderr);
+	buf_clear(&c->out);
+	json_decref(arguments);
+	json_decref(result);
+}
+
 static bool confirm_answer(void)
 {
 	char line[16];
@@ -78,6 +95,8 @@ int confirm(struct command *c, struct err *e)
 	else if (always || confirm_is_pattern(c))
 		for (size_t i = 0; i < c->targets; i++)
 			confirm_add(&names, c->target[i]);
+	for (size_t i = 0; always && i < c->targets && !e->number; i++)
+		confirm_show_dry(c, c->target[i], e);
 	if (!e->number && names.n > !(all || always)) {
 		fprintf(stderr, "%s: %s%s\nContinue? [y/N] ", c->verb->command, names.text.data,
 			names.n > NAMES_MAX ? " and others" : "");

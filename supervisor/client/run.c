@@ -151,24 +151,6 @@ static void run_forget_print(struct command *c, const char *target, const json_t
 			json_string_value(json_array_get(disks, i)));
 }
 
-static void run_delete_print(struct command *c, const char *target, const json_t *result)
-{
-	const char *kept = json_string_value(json_object_get(result, "kept")),
-		   *uuid = json_string_value(json_object_get(result, "uuid"));
-	const json_t *disks = json_object_get(result, "disks");
-
-	if (!kept) { /* --no-wait: the result is the job */
-		command_print(c, target, result);
-		return;
-	}
-	buf_printf(&c->out, "%s: deleted; its files are kept in '%s'\n", target, kept);
-	if (uuid)
-		buf_printf(&c->out, "%s: its UUID was %s\n", target, uuid);
-	for (size_t i = 0; i < json_array_size(disks); i++)
-		buf_printf(&c->out, "%s: '%s' was kept\n", target,
-			json_string_value(json_array_get(disks, i)));
-}
-
 /* virsh's domstate prints one word. */
 static void run_info_print(struct command *c, const char *target, const json_t *result)
 {
@@ -263,7 +245,7 @@ static const struct command_form forms[] = {
 	{ "vm-reset-failed", NULL, run_reset_failed_print },
 	{ "vm-forget", NULL, run_forget_print },
 	{ "vm-ssh", ssh_run },
-	{ "vm-delete", NULL, run_delete_print },
+	{ "vm-delete", NULL, delete_print, delete_print_dry },
 	{ "vm-console", console_run },
 	{ "vm-log", stream_run },
 	{ "subscribe", events_run },

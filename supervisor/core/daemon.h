@@ -29,6 +29,7 @@ struct probes;
 struct server;
 struct service;
 struct sweeper;
+struct trash_pruner;
 struct uids;
 struct vm;
 struct vm_part;
@@ -62,6 +63,7 @@ struct daemon {
 	struct watches *watches;
 	struct hooks *hooks;
 	struct sweeper *sweeper;
+	struct trash_pruner *trash;
 	struct boot *boot; /* while enabled VMs are being started after the host's boot */
 	struct server *server;
 	struct keep *keep;

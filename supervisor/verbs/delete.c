@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * delete: a child copies a stopped VM's files to STATE/deleted/NAME.TIME and removes them, then the
- * VM is forgotten. Until then the VM is busy, so that nothing starts it.
+ * delete: a child copies a stopped VM's files to STATE/deleted/NAME.TIME and removes them, then, with
+ * --disks, another one moves its images to the trash, then the VM is forgotten. Until then the VM is
+ * busy, so that nothing starts it. Whether the images can be moved is found out before the first step.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include "base/mem.h"
 #include "conf/load.h"
 #include "supervisor/core/replace.h"
+#include "supervisor/make/trash.h"
 #include "supervisor/verbs/edit.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/vm/forget.h"
@@ -26,13 +28,15 @@ enum { FILES_MAX = CONF_DROPINS_MAX + 1, KEPT_MODE = 0700 };
 struct deletion {
 	struct daemon *daemon;
 	struct job *job;
+	struct request *r; /* of a dry run, while its client is there; else NULL */
+	bool dry, with_disks;
 	char *name, *kept, *dropins, *uuid;
-	json_t *disks;
+	json_t *images; /* of trash_images(); later: what became of them */
 };
 
 static void delete_free(struct deletion *t)
 {
-	json_decref(t->disks);
+	json_decref(t->images);
 	free(t->uuid);
 	free(t->dropins);
 	free(t->kept);
@@ -40,22 +44,35 @@ static void delete_free(struct deletion *t)
 	free(t);
 }
 
-/* By its configuration: a VM that was never started has no identity that names them. */
-static json_t *delete_disks(const struct vm *vm)
+/* "disks": those that stay. */
+static json_t *delete_result(const struct deletion *t)
 {
-	json_t *disks = json_array();
+	json_t *disks = json_array(), *image;
+	size_t i;
 
-	for (size_t i = 0; vm->file.have_conf && i < vm->file.conf.disks; i++) {
-		const struct conf_disk *disk = &vm->file.conf.disk[i];
-		const char *dir = disk->dir ? disk->dir : vm->daemon->image_dir;
+	json_array_foreach (t->images, i, image)
+		if (!t->with_disks || !json_is_string(json_object_get(image, "to")))
+			json_array_append(disks, json_object_get(image, "path"));
+	return json_pack("{s:s, s:s?, s:o, s:O*}", "kept", t->kept, "uuid", t->uuid, "disks", disks,
+		"images", t->with_disks ? t->images : NULL);
+}
 
-		if (!disk->path || disk->cdrom)
-			continue;
-		json_array_append_new(disks, *disk->path == '/'
-						     ? json_string(disk->path)
-						     : json_sprintf("%s/%s", dir, disk->path));
+/* Ends the deletion: with an error, or done. */
+static void delete_finish(struct deletion *t, const struct err *e)
+{
+	struct vm *vm = t->daemon->emit ? vms_find(t->daemon->vms, t->name) : NULL;
+
+	if (vm && vm->busy == DELETING) {
+		vm->busy = NULL;
+		vm_idle(vm);
 	}
-	return disks;
+	if (t->job)
+		job_finish(t->job, e ? NULL : delete_result(t), e);
+	else if (t->r && e)
+		request_error(t->r, e);
+	else if (t->r)
+		request_return(t->r, delete_result(t));
+	delete_free(t);
 }
 
 /* The directory must be empty afterwards. */
@@ -120,28 +137,50 @@ static int delete_forget(struct deletion *t, struct err *e)
 	return 0;
 }
 
-static void delete_on_replaced(void *data, const struct err *failed)
+static int delete_is_ending(const struct deletion *t, struct err *e)
+{
+	return t->daemon->emit ? 0 : err_set(e, ERR_FAILED, "the daemon is ending");
+}
+
+/* Its files are gone: what fails from here on does not bring them back. */
+static void delete_on_moved(void *data, const json_t *images, const struct err *failed)
 {
 	struct deletion *t = data;
 	struct vm *vm = t->daemon->emit ? vms_find(t->daemon->vms, t->name) : NULL;
 	struct err e = ERR_INIT;
 
-	if (!t->daemon->emit)
-		err_set(&e, ERR_FAILED, "the daemon is ending");
-	if (failed)
-		delete_remove_dirs(t);
-	if (vm && vm->busy == DELETING) {
+	if (vm) {
 		vm->busy = NULL;
 		vm_idle(vm);
 	}
-	if (failed || e.number || delete_forget(t, &e) < 0)
-		job_finish(t->job, NULL, failed ? failed : &e);
-	else
-		job_finish(t->job,
-			json_pack("{s:s, s:s?, s:O}", "kept", t->kept, "uuid", t->uuid, "disks",
-				t->disks),
-			NULL);
-	delete_free(t);
+	if (images) {
+		json_decref(t->images);
+		t->images = json_deep_copy(images);
+	}
+	if (delete_is_ending(t, &e) == 0 && delete_forget(t, &e) == 0 && failed) {
+		err_copy(&e, failed);
+		err_wrap(&e, e.number, "deleted; its files are kept in '%s', but its disks",
+			t->kept);
+	}
+	delete_finish(t, e.number ? &e : NULL);
+}
+
+static void delete_on_replaced(void *data, const struct err *failed)
+{
+	struct deletion *t = data;
+	struct err e = ERR_INIT;
+
+	if (failed) {
+		delete_remove_dirs(t);
+		delete_finish(t, failed);
+	} else if (delete_is_ending(t, &e) < 0) {
+		delete_finish(t, &e);
+	} else if (!t->with_disks) {
+		delete_on_moved(t, NULL, NULL);
+	} else if (trash_run(t->daemon, t->name, t->uuid, t->images, true, delete_on_moved, t, &e) <
+		   0) {
+		delete_on_moved(t, NULL, &e);
+	}
 }
 
 /* The copies come first: they are on disk before a file is removed. Then the main file: a VM
@@ -175,9 +214,51 @@ static int delete_run(struct deletion *t, struct err *e)
 	return r;
 }
 
-void verb_delete(struct vm *vm, struct request *r)
+static void delete_on_looked(void *data, const json_t *images, const struct err *failed)
+{
+	struct deletion *t = data;
+	struct err e = ERR_INIT;
+
+	if (failed) {
+		err_copy(&e, failed);
+		err_wrap(&e, e.number,
+			"nothing was deleted: its disks cannot be moved to the trash");
+	} else if (delete_is_ending(t, &e) == 0 && !t->dry && delete_run(t, &e) == 0) {
+		return;
+	}
+	if (images && t->dry) {
+		json_decref(t->images);
+		t->images = json_deep_copy(images);
+	}
+	delete_finish(t, e.number ? &e : NULL);
+}
+
+static void delete_on_gone(void *data)
+{
+	struct deletion *t = data;
+
+	t->r = NULL;
+}
+
+static struct deletion *delete_new(const struct vm *vm, struct request *r)
 {
 	struct daemon *d = vm->daemon;
+	struct deletion *t = xcalloc(1, sizeof *t);
+
+	*t = (struct deletion){ .daemon = d,
+		.dry = request_bool(r, "dry-run", false),
+		.with_disks = request_bool(r, "disks", false),
+		.name = xstrdup(vm->name),
+		.kept = xasprintf(
+			"%s/deleted/%s.%lld", d->dirs.state, vm->name, (long long)clock_wall()),
+		.dropins = xasprintf("%s/%s.vm.d", d->dirs.config, vm->name),
+		.uuid = *vm->identity.uuid ? xstrdup(vm->identity.uuid) : NULL,
+		.images = trash_images(vm) };
+	return t;
+}
+
+void verb_delete(struct vm *vm, struct request *r)
+{
 	struct deletion *t;
 	struct err e = ERR_INIT;
 
@@ -185,19 +266,19 @@ void verb_delete(struct vm *vm, struct request *r)
 		request_error(r, &e);
 		return;
 	}
-	t = xcalloc(1, sizeof *t);
-	t->daemon = d;
-	t->name = xstrdup(vm->name);
-	t->kept = xasprintf("%s/deleted/%s.%lld", d->dirs.state, vm->name, (long long)clock_wall());
-	t->dropins = xasprintf("%s/%s.vm.d", d->dirs.config, vm->name);
-	t->uuid = *vm->identity.uuid ? xstrdup(vm->identity.uuid) : NULL;
-	t->disks = delete_disks(vm);
-	t->job = verb_job(d, r, vm);
-	vm->busy = DELETING;
-	if (delete_check_dropins(t, &e) == 0 && delete_run(t, &e) == 0)
-		return;
-	vm->busy = NULL;
-	vm_idle(vm);
-	job_finish(t->job, NULL, &e);
-	delete_free(t);
+	t = delete_new(vm, r);
+	if (t->dry) {
+		t->r = r;
+		request_on_gone(r, delete_on_gone, t);
+	} else {
+		t->job = verb_job(vm->daemon, r, vm);
+		vm->busy = DELETING;
+	}
+	if (delete_check_dropins(t, &e) < 0)
+		delete_finish(t, &e);
+	else if (!t->with_disks)
+		delete_on_looked(t, NULL, NULL);
+	else if (trash_run(t->daemon, t->name, t->uuid, t->images, false, delete_on_looked, t, &e) <
+		 0)
+		delete_on_looked(t, NULL, &e);
 }

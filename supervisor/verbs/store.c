@@ -28,7 +28,7 @@ static json_int_t verb_store_images(const struct daemon *d, const char *store)
 
 static json_t *verb_store_row(const struct daemon *d, const struct store_seen *s)
 {
-	json_t *row = json_pack("[s, s, o, s, n, n, n, I]", s->name, "dir", api_text(s->path),
+	json_t *row = json_pack("[s, s, o, s, n, n, n, I, n]", s->name, "dir", api_text(s->path),
 		store_state_name(s->state), verb_store_images(d, s->name));
 
 	if (!s->size)
@@ -36,6 +36,7 @@ static json_t *verb_store_row(const struct daemon *d, const struct store_seen *s
 	json_array_set_new(row, 4, json_integer((json_int_t)s->size));
 	json_array_set_new(row, 5, json_integer((json_int_t)s->room));
 	json_array_set_new(row, 6, json_integer(store_used(s)));
+	json_array_set_new(row, 8, json_integer((json_int_t)s->trash));
 	return row;
 }
 

@@ -232,6 +232,19 @@ def delete_what_is_protected(p, daemon):
     daemon.ok("delete", "--yes", "a")
 
 
+@cure("vmkeep forget %s")
+def delete_disks_that_a_lost_identity_may_name(p, daemon):
+    daemon.micro("a")
+    daemon.micro("b")
+    daemon.up("b")
+    daemon.ok("kill", "b")
+    os.unlink(os.path.join(daemon.config, "b.vm"))
+    daemon.ok("list")
+    daemon.exec("sh", "-c", "echo {>%s/vms/b/identity.json" % daemon.state)
+    p.types(p.refused("delete", "--yes", "--disks", "a", code=3))
+    daemon.ok("delete", "--yes", "--disks", "a")
+
+
 @cure("vmkeep kill %s")
 def forget_what_runs(p, daemon):
     daemon.micro("a")

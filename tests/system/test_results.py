@@ -173,7 +173,11 @@ def test_each_answer_is_as_the_schema_says(daemon, linux):
     told.call("vms-shutdown")
     daemon.exec("rm", daemon.config + "/a.vm")
     a("vm-forget")
+    daemon.exec("rm", daemon.config + "/b.vm")  # its errors might hide that it needs the image
     daemon.micro("a")
-    a("vm-delete")
+    daemon.up("a")
+    a("vm-kill")
+    a("vm-delete", **{"disks": True, "dry-run": True})
+    a("vm-delete", disks=True)
     told.call("reexec")
     assert told.asked == set(told.returns)

@@ -56,10 +56,26 @@ static void test_judge(void **state)
 	}
 }
 
+/* Blocks of 512 bytes, one file a line. */
+static void test_trash(void **state)
+{
+	struct store_seen s = { 0 }, missing = { .require_mount = true };
+
+	(void)state;
+	store_judge(&s, "700 0\n-\nw\n" DF "1000 999\n8\n16\n4", false); /* cut off */
+	assert_int_equal(s.size, 1000);
+	assert_int_equal(s.trash, 24 * 512);
+	store_judge(&s, "700 0\n-\nw\n" DF "1000 999\n", false);
+	assert_int_equal(s.trash, 0);
+	store_judge(&missing, "700 0\n-\nw\n" DF "1000 999\n8\n", false);
+	assert_int_equal(missing.trash, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_judge),
+		cmocka_unit_test(test_trash),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

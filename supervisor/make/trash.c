@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+#include "supervisor/make/trash.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "base/child.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "supervisor/core/confine.h"
+#include "supervisor/qemu/device.h"
+#include "supervisor/vm/dirs.h"
+#include "supervisor/vm/vanished.h"
+
+static const double TRASH_SECONDS = 120, DAY_SECONDS = 86400;
+
+enum { ANSWER_MAX = 1 << 20 };
+
+struct trash_running {
+	trash_fn *done;
+	void *data;
+};
+
+/* --- which images --- */
+
+/* The store that has this image, from its directory on; NULL: none. */
+static const char *trash_within(const char *path, const char *store)
+{
+	size_t len = strlen(store);
+
+	return strncmp(path, store, len) == 0 && path[len] == '/' ? path + len + 1 : NULL;
+}
+
+static const char *trash_store_of(const struct daemon *d, const char *path)
+{
+	const char *store = trash_within(path, d->image_dir) ? d->image_dir : NULL;
+
+	for (size_t i = 0; !store && i < d->conf.stores; i++)
+		if (d->conf.store[i].path && trash_within(path, d->conf.store[i].path))
+			store = d->conf.store[i].path;
+	return store;
+}
+
+/* Why the image is not even looked at; NULL: it may be moved. */
+static const char *trash_stays(
+	const struct vm *vm, const struct conf_disk *disk, const char *path, const char *store)
+{
+	const struct identity_disk *known = identity_disk(&vm->identity, disk->id);
+
+	if (!store)
+		return "it is in no store";
+	if (disk->read_only)
+		return "this VM only reads it";
+	if (!vm->identity.kept || !known || !streq(known->path, path))
+		return "this VM never ran with it";
+	return NULL;
+}
+
+json_t *trash_images(const struct vm *vm)
+{
+	json_t *images = json_array();
+
+	for (size_t i = 0; vm->file.have_conf && i < vm->file.conf.disks; i++) {
+		const struct conf_disk *disk = &vm->file.conf.disk[i];
+		const char *store, *why;
+		char path[PATH_MAX];
+
+		if (!disk->path || disk->cdrom)
+			continue;
+		device_disk_path(disk, disk->path, vm->daemon->image_dir, path);
+		store = trash_store_of(vm->daemon, path);
+		why = trash_stays(vm, disk, path, store);
+		json_array_append_new(
+			images, json_pack("{s:o, s:s?, s:s?, s:s?}", "path", api_text(path),
+					"store", why ? NULL : store, "name",
+					why ? NULL : trash_within(path, store), "why", why));
+	}
+	return images;
+}
+
+/* --- what others need --- */
+
+static void trash_need(json_t *others, const char *path, const char *vm)
+{
+	json_array_append_new(others,
+		json_pack("{s:o, s:o}", "path", api_text(path), "of", json_sprintf("VM '%s'", vm)));
+}
+
+static void trash_need_conf(json_t *others, const struct vm *vm, const struct conf_vm *c)
+{
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < c->disks; i++) {
+		const struct conf_disk *disk = &c->disk[i];
+
+		if (disk->path)
+			trash_need(others,
+				device_disk_path(disk, disk->path, vm->daemon->image_dir, path),
+				vm->name);
+		for (size_t k = 0; k < disk->base.n; k++)
+			trash_need(others,
+				device_disk_path(
+					disk, disk->base.item[k], vm->daemon->image_dir, path),
+				vm->name);
+	}
+}
+
+static void trash_need_identity(json_t *others, const char *vm, const struct identity *id)
+{
+	for (size_t i = 0; i < id->disks; i++)
+		if (id->disk[i].path)
+			trash_need(others, id->disk[i].path, vm);
+	for (size_t i = 0; i < id->bases; i++)
+		trash_need(others, id->base[i].path, vm);
+}
+
+static int trash_need_vm(json_t *others, const struct vm *vm, struct err *e)
+{
+	if (vm->identity_problem || vm->identity.damaged[0]) {
+		err_set(e, ERR_CONFLICT,
+			"the identity of VM '%s' cannot be read, which may name them", vm->name);
+		return err_hint(e, "vmkeep check %s", vm->name);
+	}
+	if (!vm->file.orphan && (!vm->file.have_conf || vm->file.problems)) {
+		err_set(e, ERR_CONFLICT, "the file of VM '%s' has errors, and may name them",
+			vm->name);
+		return err_hint(e, "vmkeep check %s", vm->name);
+	}
+	if (vm->file.have_conf)
+		trash_need_conf(others, vm, &vm->file.conf);
+	if (vm_state_has_process(vm->st.state))
+		trash_need_conf(others, vm, &vm->proc.conf);
+	trash_need_identity(others, vm->name, &vm->identity);
+	return 0;
+}
+
+/* A VM whose file is gone may come back. */
+static int trash_need_vanished(
+	json_t *others, const struct daemon *d, const char *name, struct err *e)
+{
+	_cleanup_(identity_release) struct identity id = IDENTITY_INIT;
+	_cleanup_(close_fd) int fd = vm_state_open(d, name);
+	struct err unread = ERR_INIT;
+
+	if (fd >= 0 && (identity_look(&id, fd, &unread) < 0 || id.damaged[0])) {
+		err_set(e, ERR_CONFLICT,
+			"the identity of VM '%s', whose file is gone, cannot be read, which may name them",
+			name);
+		return err_hint(e, "vmkeep forget %s", name);
+	}
+	trash_need_identity(others, name, &id);
+	return 0;
+}
+
+static json_t *trash_others(struct daemon *d, const char *own, struct err *e)
+{
+	_cleanup_(close_dir) DIR *dir = file_open_dir(d->dirs.state_fd, "vms", 0);
+	json_t *others = json_array();
+	const char *name;
+	int r = 0;
+
+	vms_refresh(d->vms);
+	for (size_t i = 0; r == 0 && i < d->vms->n; i++)
+		if (!streq(d->vms->vm[i]->name, own))
+			r = trash_need_vm(others, d->vms->vm[i], e);
+	while (r == 0 && (name = vanished_next(dir, d->vms, false)))
+		if (!streq(name, own))
+			r = trash_need_vanished(others, d, name, e);
+	if (r < 0)
+		json_decref(others);
+	return r < 0 ? NULL : others;
+}
+
+static json_t *trash_stores(const struct daemon *d)
+{
+	json_t *stores = json_array();
+
+	json_array_append_new(
+		stores, json_pack("{s:o, s:b}", "path", api_text(d->image_dir), "mounted", false));
+	for (size_t i = 0; i < d->conf.stores; i++)
+		if (d->conf.store[i].path)
+			json_array_append_new(stores,
+				json_pack("{s:o, s:b}", "path", api_text(d->conf.store[i].path),
+					"mounted", d->conf.store[i].require_mount));
+	return stores;
+}
+
+/* --- the child --- */
+
+static void trash_on_done(void *data, const struct child_result *c)
+{
+	struct trash_running *t = data;
+	_cleanup_(free_ptr) char *said = text_escape(c->err, strcspn(c->err, "\n"), false);
+	json_t *answer = c->status ? NULL : json_loadb(c->out, c->out_len, 0, NULL);
+	const json_t *images = json_object_get(answer, "images");
+	struct err e = ERR_INIT;
+	char late[CHILD_LATE];
+
+	if (*said)
+		log_warning(NULL, "%s", said);
+	if (c->status == -ETIMEDOUT)
+		err_set(&e, ERR_TIMEOUT,
+			"a file system does not respond: the child that looks there %s",
+			child_late(c, late));
+	else if (json_object_get(answer, "error"))
+		confine_error(json_object_get(answer, "error"), &e);
+	else if (!images)
+		err_set(&e, ERR_FAILED, "the child that moves images was killed");
+	t->done(t->data, images, images ? NULL : &e);
+	json_decref(answer);
+	free(t);
+}
+
+int trash_run(struct daemon *d, const char *name, const char *uuid, const json_t *images, bool move,
+	trash_fn *done, void *data, struct err *e)
+{
+	static const char *const argv[] = { "/proc/self/exe", "--trash", NULL };
+	struct trash_running *t;
+	struct child_options o = { .argv = argv,
+		.out_max = ANSWER_MAX,
+		.timeout = TRASH_SECONDS,
+		.while_idle = true,
+		.done = trash_on_done };
+	json_t *others = trash_others(d, name, e), *request;
+	char *text;
+
+	if (!others)
+		return e->number;
+	request = json_pack("{s:b, s:I, s:s, s:o, s:o, s:O}", "move", move, "time",
+		(json_int_t)clock_wall(), "uuid", uuid ? uuid : "", "stores", trash_stores(d),
+		"others", others, "images", images);
+	text = json_dumps(request, JSON_COMPACT);
+	t = xcalloc(1, sizeof *t);
+	*t = (struct trash_running){ done, data };
+	o.input = text;
+	o.data = t;
+	if (!child_run(d->loop.ev, &o, e))
+		free_ptr(&t);
+	json_decref(request);
+	free(text);
+	return t ? 0 : e->number;
+}
+
+/* --- removing what is old --- */
+
+struct trash_pruner {
+	struct daemon *daemon;
+	struct loop_timer timer;
+	struct child *child;
+};
+
+static void trash_on_pruned(void *data, const struct child_result *c)
+{
+	struct trash_pruner *p = data;
+	_cleanup_(free_ptr) char *said = text_escape(c->err, strcspn(c->err, "\n"), false);
+
+	p->child = NULL;
+	if (c->status)
+		log_warning(NULL, "remove what is old from the trash: %s",
+			*said ? said : "the child was killed");
+}
+
+static void trash_prune(void *data)
+{
+	struct trash_pruner *p = data;
+	const struct daemon *d = p->daemon;
+	_cleanup_(free_ptr) char *before =
+		xasprintf("%lld", (long long)(clock_wall() - TRASH_DAYS * DAY_SECONDS));
+	const char **argv = xcalloc(d->conf.stores + 5, sizeof *argv);
+	struct child_options o = { .argv = argv,
+		.timeout = TRASH_SECONDS,
+		.while_idle = true,
+		.done = trash_on_pruned,
+		.data = p };
+	size_t n = 0;
+
+	argv[n++] = "/proc/self/exe";
+	argv[n++] = "--prune-trash";
+	argv[n++] = before;
+	argv[n++] = d->image_dir;
+	for (size_t i = 0; i < d->conf.stores; i++)
+		if (d->conf.store[i].path && !d->conf.store[i].read_only)
+			argv[n++] = d->conf.store[i].path;
+	if (!p->child)
+		p->child = child_run(d->loop.ev, &o, NULL);
+	free(argv);
+	loop_timer_start(&p->timer, DAY_SECONDS);
+}
+
+struct trash_pruner *trash_pruner_new(struct daemon *d)
+{
+	struct trash_pruner *p = xcalloc(1, sizeof *p);
+
+	p->daemon = d;
+	loop_timer_init(&p->timer, d->loop.ev, trash_prune, p);
+	trash_prune(p);
+	return p;
+}
+
+void trash_pruner_free(struct trash_pruner *p)
+{
+	if (!p)
+		return;
+	loop_timer_stop(&p->timer);
+	child_cancel(p->child);
+	free(p);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/make/trash.h - moves a VM's images to the trash of their stores
+ *
+ * An image DIR/a.qcow2 of a store becomes DIR/.trash/a.qcow2.TIME, in a directory for root only.
+ * TRASH_DAYS later it is removed, by the first daemon that starts then, or by one that runs. A child
+ * does it, `vmkeepd --trash`, because the daemon opens nothing in a store.
+ *
+ * Only what nobody else needs is moved: an image that another VM's files or identity name, one that
+ * is marked as another VM's, one with a second name, and one that an overlay in any store is based
+ * on stay where they are. Whatever cannot be read might be such a thing: then nothing is moved. What
+ * headers of images say is untrusted; it is only compared.
+ */
+#ifndef SUPERVISOR_MAKE_TRASH_H
+#define SUPERVISOR_MAKE_TRASH_H
+
+#include "supervisor/vm/vms.h"
+
+#define TRASH_DIR ".trash"
+
+enum { TRASH_DAYS = 7 };
+
+/* The disks of a VM by its file, without CDs: [{"path", "store", "name", "why"}]. store: the
+ * directory of its store, name: the image in it. why: it is never moved; store is null then. */
+json_t *trash_images(const struct vm *vm);
+
+/* images, borrowed for the call: [{"path", "to", "why"}]: where each was moved, or why not. NULL with
+ * e: nothing was moved, or not all. Called once, from the loop. */
+typedef void trash_fn(void *data, const json_t *images, const struct err *e);
+/* move false: only finds out, and "to" is where they would go. name, uuid: of the VM that has the
+ * images; it may be gone. Cannot be cancelled. -errno: done is not called. */
+int trash_run(struct daemon *d, const char *name, const char *uuid, const json_t *images, bool move,
+	trash_fn *done, void *data, struct err *e);
+
+/* Removes what is too old, in a child that nobody waits for; now and every day from then on. */
+struct trash_pruner;
+struct trash_pruner *trash_pruner_new(struct daemon *d);
+void trash_pruner_free(struct trash_pruner *p);
+
+/* In the children: vmkeepd --trash, with JSON on stdin and stdout, and vmkeepd --prune-trash TIME
+ * DIRECTORY..., which removes what was moved there before TIME. They return the exit status. */
+int trash_main(void);
+int trash_prune_main(const char *before, const char *const *dirs);
+
+#endif
