@@ -92,7 +92,10 @@ static void replace_add(struct buf *input, const struct replace_file *f)
 {
 	const char *old = f->old ? f->old : "", *text = f->text ? f->text : "";
 
-	buf_printf(input, "%s\n%s%zu %zu\n%s%s", f->path,
+	buf_printf(input, "%s\n", f->path);
+	if (f->like)
+		buf_printf(input, REPLACE_LIKE "%s\n", f->like);
+	buf_printf(input, "%s%zu %zu\n%s%s",
 		!f->old	   ? REPLACE_NEW
 		: !f->text ? REPLACE_GONE
 			   : "",

@@ -8,7 +8,8 @@
  * replaced one after another: if the child is killed between two, the first is new and the second
  * is not. Its temporary files are dot files, which nothing reads; the next child removes them.
  *
- * A file can also be new; then nothing may be there, whoever comes first. Or it is removed, which
+ * A file can also be new; then nothing may be there, whoever comes first. It has the owner, mode and
+ * attributes of another one, if that is named. Or it is removed, which
  * happens in the order given, as a rename does: copies that are to be kept come before. A symlink
  * is not removed.
  *
@@ -27,6 +28,7 @@ struct daemon;
 struct replace_file { /* texts without NUL; borrowed for the call */
 	const char *path;
 	const char *old, *text; /* old NULL: the file is new; text NULL: it is removed */
+	const char *like;	/* of a new file: one that is there; or NULL */
 };
 
 /* e NULL: the files are on disk. Called once, from the loop. */

@@ -32,12 +32,13 @@ enum {
 
 struct target {
 	const char *path;	/* as the daemon knows it */
+	const char *like;	/* of a new file; or NULL */
 	const char *old, *text; /* in the input */
 	size_t old_len, len;
 	char real[PATH_MAX];	/* the file itself */
 	char *name, *temporary; /* in its directory; name points into real */
 	int dir;
-	struct stat st; /* of the old file */
+	struct stat st; /* of the old file, or of the one that a new one is like */
 	bool is_new, is_gone, written, renamed;
 };
 
@@ -161,10 +162,18 @@ static int replace_child_copy_attributes(int from, int to, const char *path, str
 	return 0;
 }
 
+static int replace_child_open_like(struct target *t, int *fd, struct err *e)
+{
+	*fd = open(t->like, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (*fd < 0 && errno == ELOOP)
+		return err_set(e, ERR_CONFLICT, "'%s' is a symbolic link", t->like);
+	return *fd < 0 || fstat(*fd, &t->st) < 0 ? err_errno(e, "open '%s'", t->like) : 0;
+}
+
 /* Owner, mode and attributes of the old file. */
 static int replace_child_dress(const struct target *t, int old, int fd, struct err *e)
 {
-	if (t->is_new)
+	if (old < 0)
 		return fchmod(fd, NEW_MODE) < 0 ? err_errno(e, "write '%s'", t->path) : 0;
 	if (fchown(fd, t->st.st_uid, t->st.st_gid) < 0 || fchmod(fd, t->st.st_mode & 07777) < 0)
 		return err_errno(e, "write '%s' with the same owner", t->path);
@@ -174,7 +183,9 @@ static int replace_child_dress(const struct target *t, int old, int fd, struct e
 static int replace_child_write(struct target *t, struct err *e)
 {
 	_cleanup_(close_fd) int old = -1, fd = -1;
-	int r = t->is_new ? 0 : replace_child_compare(t, &old, e);
+	int r = t->like	    ? replace_child_open_like(t, &old, e)
+		: t->is_new ? 0
+			    : replace_child_compare(t, &old, e);
 
 	if (r < 0 || t->is_gone)
 		return r;
@@ -279,6 +290,20 @@ static int replace_child_read(struct buf *b, size_t len, struct err *e)
 	return b->len == len ? 0 : err_set(e, ERR_FAILED, "the text is incomplete");
 }
 
+/* Returns the end of the last line before the lengths. */
+static char *replace_child_parse_like(struct target *t, char *nl, const char *end)
+{
+	char *next = nl + 1 < end && nl[1] == *REPLACE_LIKE
+			     ? memchr(nl + 1, '\n', (size_t)(end - nl - 1))
+			     : NULL;
+
+	if (!next)
+		return nl;
+	t->like = nl + 2;
+	*next = '\0';
+	return next;
+}
+
 /* For each file: its path, the lengths of the old and the new text, and both texts. */
 static int replace_child_parse(struct buf *b, struct target *t, size_t n, struct err *e)
 {
@@ -291,6 +316,9 @@ static int replace_child_parse(struct buf *b, struct target *t, size_t n, struct
 		if (nl) {
 			*nl = '\0';
 			t[i].path = p;
+			nl = replace_child_parse_like(&t[i], nl, end);
+		}
+		if (nl) {
 			t[i].is_new = nl[1] == *REPLACE_NEW;
 			t[i].is_gone = nl[1] == *REPLACE_GONE;
 			nl += t[i].is_gone; /* a "-" would be a sign */

@@ -12,6 +12,8 @@ enum { REPLACE_FAILED = 64 }; /* exit status: this and the error's class */
 
 /* Precedes the lengths of a file that is new. */
 #define REPLACE_NEW "+"
+/* Precedes, in a line before the lengths, the path of the file that a new one is like. */
+#define REPLACE_LIKE "<"
 /* Of one that is removed. */
 #define REPLACE_GONE "-"
 

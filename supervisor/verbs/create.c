@@ -188,7 +188,7 @@ static int create_prepare(struct create *c, const struct request *r, struct err 
 
 static void create_write(struct create *c, struct request *r)
 {
-	const struct replace_file file = { c->path, NULL, c->text.data };
+	const struct replace_file file = { c->path, NULL, c->text.data, NULL };
 	struct err e = ERR_INIT;
 
 	c->job = verb_job(c->daemon, r, NULL);

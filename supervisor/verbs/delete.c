@@ -199,8 +199,8 @@ static int delete_run(struct deletion *t, struct err *e)
 	src = conf_texts_sources(texts, &n);
 	for (size_t i = 0; i < n; i++) {
 		copy[i] = xasprintf("%s%s", t->kept, src[i].file + dir);
-		file[i] = (struct replace_file){ copy[i], NULL, src[i].text };
-		file[n + i] = (struct replace_file){ src[i].file, src[i].text, NULL };
+		file[i] = (struct replace_file){ copy[i], NULL, src[i].text, NULL };
+		file[n + i] = (struct replace_file){ src[i].file, src[i].text, NULL, NULL };
 	}
 	r = delete_make_dirs(t, n > 1, e);
 	if (r == 0) {

@@ -222,7 +222,7 @@ static int edit_write(struct edit *t, struct err *e)
 	for (size_t i = 0; i < n; i++)
 		if (t->changes[i])
 			file[files++] = (struct replace_file){ src[i].file, src[i].text,
-				t->text[i].data ? t->text[i].data : "" };
+				t->text[i].data ? t->text[i].data : "", NULL };
 	if (!files)
 		return 0;
 	r = replace(t->daemon, file, files, edit_on_replaced, t, e);

@@ -404,6 +404,36 @@ static void a_file_is_removed_once_its_copy_is_there(void **state)
 	unlink(in("etc/c"));
 }
 
+/* A new file that is like another one. */
+static void a_copy_has_the_owner_and_mode_of_its_model(void **state)
+{
+	struct buf input = BUF_INIT;
+	char said[512], len[24];
+	struct stat st;
+
+	(void)state;
+	put("etc/a.vm", OLD);
+	assert_int_equal(chmod(in("etc/a.vm"), 0640) + chown(in("etc/a.vm"), 0, SOME_UID), 0);
+	buf_printf(&input, "%s\n" REPLACE_LIKE "%s\n" REPLACE_NEW "0 %zu\n%s", in("etc/c.vm"),
+		in("etc/a.vm"), strlen(NEW), NEW);
+	buf_printf(&input, "%s\n" REPLACE_GONE "%zu 0\n%s", in("etc/a.vm"), strlen(OLD), OLD);
+	snprintf(len, sizeof len, "%zu", input.len);
+	assert_int_equal(run("2", len, &input, said), 0);
+	assert_true(holds("etc/c.vm", NEW));
+	assert_int_equal(files_in("etc"), 1);
+	assert_int_equal(stat(in("etc/c.vm"), &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0640);
+	assert_int_equal(st.st_gid, SOME_UID);
+	unlink(in("etc/c.vm"));
+	/* without its model, or with a link in its place, there is no copy */
+	assert_int_not_equal(run("2", len, &input, said), 0);
+	assert_int_equal(symlink("b.vm", in("etc/a.vm")), 0);
+	assert_int_not_equal(run("2", len, &input, said), 0);
+	unlink(in("etc/a.vm"));
+	assert_int_equal(files_in("etc"), 0);
+	buf_release(&input);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -414,6 +444,7 @@ int main(void)
 		cmocka_unit_test(half_of_it_changes_nothing),
 		cmocka_unit_test(a_new_file_replaces_nothing),
 		cmocka_unit_test(a_file_is_removed_once_its_copy_is_there),
+		cmocka_unit_test(a_copy_has_the_owner_and_mode_of_its_model),
 	};
 
 	signal(SIGPIPE, SIG_IGN);
