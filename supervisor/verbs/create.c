@@ -2,8 +2,6 @@
 /* create: composes the file of a new VM with the editor of conf/edit.h, checks it, and writes it. */
 #include "supervisor/verbs/create.h"
 
-#include <strings.h>
-
 #include "base/mem.h"
 #include "base/text.h"
 #include "conf/load.h"
@@ -11,7 +9,6 @@
 #include "supervisor/qemu/identity.h"
 #include "supervisor/verbs/edit.h"
 #include "supervisor/verbs/verb.h"
-#include "supervisor/vm/vanished.h"
 
 struct create {
 	struct daemon *daemon;
@@ -29,58 +26,6 @@ static void create_free(struct create *c)
 	free(c->name);
 	free(c->path);
 	free(c);
-}
-
-struct create_clash {
-	const char *name;
-	char dns[64], other[64]; /* other "": none */
-};
-
-static void create_on_name(void *data, const char *name)
-{
-	struct create_clash *clash = data;
-	char dns[64];
-
-	if (strcasecmp(name, clash->name) == 0 || streq(conf_dns_name(name, dns), clash->dns))
-		snprintf(clash->other, sizeof clash->other, "%s", name);
-}
-
-static int create_check_state(struct vms *vms, const char *name, struct err *e)
-{
-	json_t *vanished = vanished_names(vms), *one;
-	bool found = vms_find(vms, name) != NULL; /* an orphan still runs */
-	size_t i;
-
-	json_array_foreach (vanished, i, one)
-		found = found || streq(json_string_value(one), name);
-	json_decref(vanished);
-	if (!found)
-		return 0;
-	err_set(e, ERR_CONFLICT, "there is state of a VM '%s' whose file is gone", name);
-	return err_hint(e, "vmkeep forget %s removes it; or choose another name", name);
-}
-
-/* Names are unique regardless of case, and as DNS names. */
-static int create_check_name(const struct create *c, struct err *e)
-{
-	struct create_clash clash = { .name = c->name };
-	struct conf_problems ignored = { 0 };
-
-	conf_dns_name(c->name, clash.dns);
-	vms_refresh(c->daemon->vms);
-	conf_list_vms(c->daemon->dirs.config, create_on_name, &clash, &ignored);
-	conf_problems_release(&ignored);
-	if (streq(clash.other, c->name)) {
-		err_set(e, ERR_CONFLICT, "the VM exists: '%s' is there", c->path);
-		return err_hint(e, "vmkeep edit %s changes it", c->name);
-	}
-	if (clash.other[0]) {
-		err_set(e, ERR_CONFLICT, "the name is too similar to that of the VM '%s'",
-			clash.other);
-		return err_hint(
-			e, "choose a name that differs in more than case, and as a DNS name");
-	}
-	return create_check_state(c->daemon->vms, c->name, e);
 }
 
 static int create_compose(struct create *c, const json_t *words, struct err *e)
@@ -171,7 +116,7 @@ static int create_prepare(struct create *c, const struct request *r, struct err 
 {
 	struct identity id = IDENTITY_INIT;
 	json_t *words = NULL;
-	int failed = create_check_name(c, e);
+	int failed = create_name_may(c->daemon, c->name, e);
 
 	identity_make_uuid(&id);
 	snprintf(c->uuid, sizeof c->uuid, "%s", id.uuid);

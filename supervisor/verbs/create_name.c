@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/* May a new VM have this name? */
+#include <stdio.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "conf/load.h"
+#include "supervisor/verbs/create.h"
+#include "supervisor/vm/vanished.h"
+
+struct name_clash {
+	const char *name;
+	char dns[64], other[64]; /* other "": none */
+};
+
+static void name_on_vm(void *data, const char *name)
+{
+	struct name_clash *clash = data;
+	char dns[64];
+
+	if (strcasecmp(name, clash->name) == 0 || streq(conf_dns_name(name, dns), clash->dns))
+		snprintf(clash->other, sizeof clash->other, "%s", name);
+}
+
+static int name_check_state(struct vms *vms, const char *name, struct err *e)
+{
+	json_t *vanished = vanished_names(vms), *one;
+	bool found = vms_find(vms, name) != NULL; /* an orphan still runs */
+	size_t i;
+
+	json_array_foreach (vanished, i, one)
+		found = found || streq(json_string_value(one), name);
+	json_decref(vanished);
+	if (!found)
+		return 0;
+	err_set(e, ERR_CONFLICT, "there is state of a VM '%s' whose file is gone", name);
+	return err_hint(e, "vmkeep forget %s removes it; or choose another name", name);
+}
+
+int create_name_may(struct daemon *d, const char *name, struct err *e)
+{
+	struct name_clash clash = { .name = name };
+	struct conf_problems ignored = { 0 };
+
+	conf_dns_name(name, clash.dns);
+	vms_refresh(d->vms);
+	conf_list_vms(d->dirs.config, name_on_vm, &clash, &ignored);
+	conf_problems_release(&ignored);
+	if (streq(clash.other, name)) {
+		err_set(e, ERR_CONFLICT, "the VM exists: '%s/%s.vm' is there", d->dirs.config,
+			name);
+		return err_hint(e, "vmkeep edit %s changes it", name);
+	}
+	if (clash.other[0]) {
+		err_set(e, ERR_CONFLICT, "the name is too similar to that of the VM '%s'",
+			clash.other);
+		return err_hint(
+			e, "choose a name that differs in more than case, and as a DNS name");
+	}
+	return name_check_state(d->vms, name, e);
+}
