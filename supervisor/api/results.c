@@ -57,6 +57,12 @@ const struct api_field api_delete[] = {
 	END
 };
 
+const struct api_field api_renamed[] = {
+	{ "new", API_TEXT, "its name now" },
+	{ "file", API_TEXT, "the path of its file" },
+	END
+};
+
 /* --- VM queries --- */
 
 const struct api_field api_vm_row[] = {

@@ -107,6 +107,18 @@ const struct api_verb api_verbs[] = {
 		"printed; after seven days they are removed. CDs, bases, images that are only read, "
 		"and images that another VM has or is based on stay. If a store or another VM's file "
 		"cannot be read, nothing is deleted." },
+	{ "vm-rename", "rename", API_ROLE_OWNER, API_VM, API_NOT_BUSY | API_JOB, { "domrename" },
+	  .arg = {
+		{ "new", API_NAME, true, "NEW", "the new name" },
+		FORCE_MANAGED,
+	  },
+	  .result = "its new file", .returns = { .members = api_renamed },
+	  .help = "give a stopped VM another name",
+	  .text = "Renames its file and drop-ins, with UUID= if they have none. Identity, history, "
+		"snapshots, UEFI variables, the directory of its logs and disks without Path= get the "
+		"new name; images with Path= keep theirs, and its addresses stay. Refused while another "
+		"VM names it in After= or Requires=, or if a Path= or Base= contains %n. If it is "
+		"interrupted, VM and images are as before or renamed; repeat it to finish it." },
 	{ "vm-reset-failed", "reset-failed", API_ROLE_OWNER, API_VMS, API_HARMS,
 	  .result = "state: the current state; changed: false if there was nothing to forget",
 	  .returns = { .members = api_state_changed },

@@ -23,9 +23,8 @@ static const struct foreign rows[] = {
 	  "vmkeep cmdline %n" },
 	{ "rm remove undefine",
 	  "vmkeep delete %n, once it is shut down; its disk images stay" },
-	{ "rename domrename move mv",
-	  "shut the guest down, write its UUID= in [VM] (vmkeep info %n shows it), and rename %f; "
-	  "its identity then follows the file" },
+	{ "move mv",
+	  "vmkeep rename %n NEW, once it is shut down" },
 	{ "clone copy cp virt-clone",
 	  "shut the guest down, copy its images, and copy %f under another name, with their paths in Path= "
 	  "and without UUID=, MACAddress= and Address=" },

@@ -246,6 +246,7 @@ static const struct command_form forms[] = {
 	{ "vm-forget", NULL, run_forget_print },
 	{ "vm-ssh", ssh_run },
 	{ "vm-delete", NULL, delete_print, delete_print_dry },
+	{ "vm-rename", NULL, sentence_rename },
 	{ "vm-console", console_run },
 	{ "vm-log", stream_run },
 	{ "subscribe", events_run },

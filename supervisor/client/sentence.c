@@ -27,6 +27,17 @@ void sentence_memory(struct command *c, const char *target, const json_t *result
 		text_size(size, sizeof size, (uint64_t)sentence_number(result, "actual")));
 }
 
+void sentence_rename(struct command *c, const char *target, const json_t *result)
+{
+	const char *new = json_string_value(json_object_get(result, "new"));
+
+	if (new)
+		buf_printf(&c->out, "%s: is %s now; its file is '%s'\n", target, new,
+			json_string_value(json_object_get(result, "file")));
+	else
+		command_print(c, target, result);
+}
+
 void sentence_snapshot(struct command *c, const char *target, const json_t *result)
 {
 	_cleanup_(free_ptr) char *name = value_text(NULL, json_object_get(result, "snapshot"));

@@ -76,6 +76,7 @@ verb_fn verb_check;
 verb_fn verb_create;
 /* delete.c */
 verb_vm_fn verb_delete;
+verb_vm_fn verb_rename;
 /* daemon.c */
 verb_fn verb_version, verb_debug_loop, verb_jobs, verb_job_cancel;
 /* edit.c */

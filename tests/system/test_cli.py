@@ -169,8 +169,8 @@ def test_completion(daemon):
 def test_commands_of_others_name_our_files(daemon):
     """The daemon says where its files are, however the client was told which daemon to use."""
     ours = daemon.config + "/web1.vm"
-    assert ours in daemon.fails(2, "rename", "web1")
-    for how in (["--run=" + daemon.run, "rename", "web1"], ["rename", "web1"]):
+    assert ours in daemon.fails(2, "attach-disk", "web1")
+    for how in (["--run=" + daemon.run, "attach-disk", "web1"], ["attach-disk", "web1"]):
         done = subprocess.run(daemon.inside([daemon.program("vmkeep")] + how), capture_output=True, text=True,
                               check=False, env=dict(os.environ, VMKEEP_RUN=daemon.run))
         assert done.returncode == 2 and ours in done.stderr, done

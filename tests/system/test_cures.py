@@ -232,6 +232,24 @@ def delete_what_is_protected(p, daemon):
     daemon.ok("delete", "--yes", "a")
 
 
+@cure("vmkeep set %s Lifecycle.%s-=%s Lifecycle.%s+=%s")
+def rename_what_others_name(p, daemon):
+    daemon.micro("a")
+    daemon.micro("b", extra="[Lifecycle]\nRequires=a\n")
+    daemon.ok(*p.refused("rename", "a", "c", code=3).partition("vmkeep ")[2].split())
+    daemon.ok("rename", "a", "c")
+    assert "Requires=c" in daemon.ok("cat", "b")
+
+
+@cure("vmkeep set %s Disk.%s.%s=%s")
+def rename_what_paths_are_made_of(p, daemon):
+    daemon.micro("a")
+    daemon.ok("set", "a", "Disk.root.Path=%n.raw")
+    daemon.ok(*p.refused("rename", "a", "c", code=3).partition("vmkeep ")[2].split())
+    daemon.ok("rename", "a", "c")
+    daemon.up("c")
+
+
 @cure("vmkeep forget %s")
 def delete_disks_that_a_lost_identity_may_name(p, daemon):
     daemon.micro("a")

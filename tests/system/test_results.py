@@ -177,6 +177,8 @@ def test_each_answer_is_as_the_schema_says(daemon, linux):
     daemon.micro("a")
     daemon.up("a")
     a("vm-kill")
+    a("vm-rename", new="c")
+    told.call("vm-rename", name="c", new="a")
     a("vm-delete", **{"disks": True, "dry-run": True})
     a("vm-delete", disks=True)
     told.call("reexec")
