@@ -72,6 +72,14 @@ const char *conf_vm_binary(const struct conf_vm *c)
 	return c->binary ? c->binary : "qemu-system-x86_64";
 }
 
+bool conf_vm_wants_seed(const struct conf_vm *c)
+{
+	const struct conf_seed *s = &c->seed;
+
+	return s->user || s->keys.n || s->password || s->hostname || s->user_data || s->network ||
+	       s->agent;
+}
+
 /* pc and its versions have IDE; q35 has SATA. */
 static bool check_is_pc(const char *machine)
 {
@@ -334,6 +342,12 @@ static void check_ready(const struct check *k)
 		VM_PROBLEM(k, "Lifecycle", "ReadyWhen", "agent needs [Agent] Enable=yes");
 }
 
+static void check_seed(const struct check *k)
+{
+	if (k->c->seed.agent && !k->c->agent)
+		VM_PROBLEM(k, "CloudInit", "Agent", "needs [Agent] Enable=yes");
+}
+
 static void check_watchdog(const struct check *k)
 {
 	if (k->c->watchdog == CONF_WATCHDOG_ITCO && check_is_pc(k->c->machine))
@@ -374,6 +388,7 @@ void conf_vm_check(const struct conf_vm *c, const struct conf_daemon *d, const s
 	check_ports(&k);
 	for (size_t i = 0; i < c->nics; i++)
 		check_nic(&k, &c->nic[i]);
+	check_seed(&k);
 	check_watchdog(&k);
 	check_display(&k);
 	check_ready(&k);

@@ -314,6 +314,34 @@ static const struct conf_key agent_keys[] = {
 		  "the agent runs in the guest." },
 };
 
+static const struct conf_key cloud_init_keys[] = {
+	{ .name = "User",          STRING(WORD, conf_vm, seed.user), .check = conf_word_login,
+	  .what = "a user name other than root, such as anna",
+	  .help = "The user that the guest gets, who may become root with sudo. Default: the "
+		  "user that the image has for this purpose." },
+	{ .name = "SSHKey",        LIST(TEXT, conf_vm, seed.keys), .check = conf_word_ssh_key,
+	  .what = "a public key of ssh such as ssh-ed25519 AAAA... anna@laptop",
+	  .help = "A public key that the user may log in with, as in a file id_*.pub." },
+	{ .name = "PasswordFile",  STRING(PATH, conf_vm, seed.password), .root = true,
+	  .check = conf_word_absolute, .what = "an absolute path",
+	  .help = "A file of root's, which nobody else may read, with the user's password: "
+		  "its hash as in /etc/shadow, or the password itself." },
+	{ .name = "HostName",      STRING(WORD, conf_vm, seed.hostname), .own = true,
+	  .check = conf_word_domain, .what = "a host name such as web1 or web1.example.org",
+	  .help = "The guest's name for itself. Default: the VM's name in lower case." },
+	{ .name = "UserData",      STRING(PATH, conf_vm, seed.user_data), .root = true,
+	  .check = conf_word_absolute, .what = "an absolute path",
+	  .help = "A file of root's with user data for cloud-init, which counts where it and the "
+		  "other keys differ." },
+	{ .name = "NetworkConfig", STRING(PATH, conf_vm, seed.network), .root = true,
+	  .check = conf_word_absolute, .what = "an absolute path",
+	  .help = "A file of root's with the guest's network configuration for cloud-init. "
+		  "Default: DHCP." },
+	{ .name = "Agent",         BOOL(conf_vm, seed.agent), .preset = "no",
+	  .help = "Whether cloud-init installs the guest agent, from the guest's own package "
+		  "source." },
+};
+
 static const struct conf_key watchdog_keys[] = {
 	{ .name = "Model", ENUM(conf_watchdog, conf_vm, watchdog, watchdog_names), .preset = "none",
 	  .help = "The device: i6300esb is a PCI card, itco the timer of q35's chipset, which "
@@ -455,6 +483,8 @@ static const struct conf_section sections[] = {
 	  ELEMENTS(conf_serial, conf_vm, serial, serials, 8) },
 	{ .name = "RNG",       KEYS(rng_keys),       .help = "The source of random numbers." },
 	{ .name = "Agent",     KEYS(agent_keys),     .help = "The guest agent." },
+	{ .name = "CloudInit", KEYS(cloud_init_keys),
+	  .help = "What cloud-init sets up in the guest, at its first boot." },
 	{ .name = "Watchdog",  KEYS(watchdog_keys),
 	  .help = "A timer that fires when the guest does not reset it in time: see OnWatchdog=." },
 	{ .name = "VSock",     KEYS(vsock_keys),

@@ -195,6 +195,17 @@ struct conf_vm {
 	/* [Agent] */
 	bool agent;
 
+	/* [CloudInit], see conf_vm_wants_seed() */
+	struct conf_seed {
+		const char *user; /* NULL: the image's own */
+		struct conf_list keys;
+		const char *hostname; /* NULL: derived from the VM's name */
+		const char *password; /* files of the host, NULL: none */
+		const char *user_data;
+		const char *network;
+		bool agent;
+	} seed;
+
 	/* [Watchdog] */
 	enum conf_watchdog watchdog;
 
@@ -252,6 +263,8 @@ void conf_vm_release(struct conf_vm *c);
 enum conf_format conf_disk_format(const struct conf_disk *d);
 /* Does its Cache= mean direct I/O (O_DIRECT)? */
 bool conf_disk_is_direct(const struct conf_disk *d);
+/* Is anything of [CloudInit] set? Then the guest gets a seed for cloud-init. */
+bool conf_vm_wants_seed(const struct conf_vm *c);
 /* Binary=, or the default. */
 const char *conf_vm_binary(const struct conf_vm *c);
 

@@ -107,6 +107,14 @@ bool conf_word_listen(const char *s)
 	return strcmp(s, "unix") == 0 || conf_word_ip(s);
 }
 
+bool conf_word_login(const char *s)
+{
+	size_t len = strlen(s);
+
+	return len && len <= 32 && !isdigit((unsigned char)*s) && *s != '-' &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_-") == len && strcmp(s, "root") != 0;
+}
+
 bool conf_word_machine(const char *s)
 {
 	if (strcmp(s, "q35") == 0 || strcmp(s, "pc") == 0)
@@ -172,6 +180,22 @@ bool conf_word_rng(const char *s)
 bool conf_word_serial(const char *s)
 {
 	return word(s, "._-", 20);
+}
+
+/* "TYPE BASE64 COMMENT"; all blobs begin with the length of their type's name, and so with AAAA. */
+bool conf_word_ssh_key(const char *s)
+{
+	const char *blob = strchr(s, ' ');
+	size_t len;
+
+	if (!blob || (!word_has_prefix(s, "ssh-") && !word_has_prefix(s, "ecdsa-") &&
+			     !word_has_prefix(s, "sk-")))
+		return false;
+	for (const char *c = s; *c; c++)
+		if (!isascii(*c) || !isprint((unsigned char)*c))
+			return false;
+	len = strspn(++blob, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=");
+	return word_has_prefix(blob, "AAAA") && len >= 64 && (!blob[len] || blob[len] == ' ');
 }
 
 bool conf_word_uuid(const char *s)

@@ -15,6 +15,7 @@ bool conf_word_ifname(const char *s);	/* network interface name */
 bool conf_word_ip(const char *s);	/* IPv4 or IPv6 */
 bool conf_word_label(const char *s);	/* one label of a DNS name */
 bool conf_word_listen(const char *s);	/* "unix" or an IP address */
+bool conf_word_login(const char *s);	/* a user of a guest, not root */
 bool conf_word_machine(const char *s);	/* q35, pc or a version of these */
 bool conf_word_owner(const char *s);	/* user or "@group" */
 bool conf_word_plain(const char *s);	/* letters, digits, "._+-"; safe inside a QEMU option */
@@ -23,6 +24,7 @@ bool conf_word_ready(const char *s);	/* value of ReadyWhen= */
 bool conf_word_cid(const char *s);	/* vsock(7) CID, or "auto" */
 bool conf_word_rng(const char *s);	/* absolute path or "none" */
 bool conf_word_serial(const char *s);	/* disk serial number, at most 20 bytes as in virtio */
+bool conf_word_ssh_key(const char *s);	/* one line of authorized_keys, without options */
 bool conf_word_uuid(const char *s);
 
 #endif

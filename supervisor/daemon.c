@@ -38,6 +38,7 @@
 #include "supervisor/vm/record.h"
 #include "supervisor/vm/renamed.h"
 #include "supervisor/vm/revert.h"
+#include "supervisor/start/seed.h"
 #include "supervisor/start/start.h"
 #include "supervisor/vm/vanished.h"
 
@@ -384,6 +385,8 @@ int main(int argc, char **argv)
 		return trash_main();
 	if (argc > 3 && streq(argv[1], "--prune-trash"))
 		return trash_prune_main(argv[2], (const char *const *)argv + 3);
+	if (argc == 3 && streq(argv[1], "--seed"))
+		return seed_main(argv[2]);
 	r = options_parse(&o, argc, argv);
 	if (r)
 		return r - 1;

@@ -30,6 +30,8 @@ int confine_program(const char *name, char *path, size_t size, struct err *e)
 		return 0;
 	errno = ENOENT;
 	err_errno(e, "run '%s'", name);
+	if (streq(name, "xorriso"))
+		return err_hint(e, "install xorriso");
 	return streq(name, "qemu-img") ? err_hint(e, "install qemu-utils") : e->number;
 }
 

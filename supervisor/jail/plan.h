@@ -16,7 +16,7 @@
  *   EOF after "prepared"                   exec succeeded (CLOEXEC)
  *   an error line after "prepared"         exec failed after all
  *
- * Helper programs (roles "tool", "probe", "dnsmasq") inherit fds 1 and 2 from vmkeep-jail.
+ * Helper programs (roles "tool", "seed", "probe", "dnsmasq") inherit fds 1 and 2 from vmkeep-jail.
  *
  * With "check", nothing is created or executed. Each file is inspected up to its first problem, and
  * all findings are reported as they are found, one line each; exit status 0:
@@ -37,6 +37,7 @@
  *   (no directories; only local stream sockets, unless the role works on the network),
  *   role: "qemu" (the default), "tool" (qemu-img: limits on time, memory and file size),
  *         "dnsmasq" (the host's network, and two capabilities for it),
+ *         "seed" (xorriso, likewise; its output is fd 1 of the plan),
  *         "probe" (a QEMU without a guest, with our standard input),
  *         "relay" (vmkeep-jail's own relay.c: fds 0, 1 and 2 as in relay.h, no argv; leaves a
  *         background process and exits),

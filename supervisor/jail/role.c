@@ -42,6 +42,16 @@ static const struct jail_role roles[] = {
 		.nofile = 4096,
 		.nproc = 1024, /* as many vCPUs as a guest's */
 		.cpu_seconds = 60 },
+	/* xorriso, which copies a few small files into an image for cloud-init: fd 1. */
+	{ .name = "seed",
+		.ends_with_daemon = true,
+		.install = "install xorriso",
+		.own_output = true,
+		.nofile = 64,
+		.nproc = 16,
+		.cpu_seconds = 60,
+		.memory = 512ULL * MIB,
+		.file = 16ULL * MIB },
 	/* Binds ports 53 and 67, and replies to clients without an address yet, for which it must
 	 * give the kernel their MAC. Up to 20 processes serve DNS over TCP. Its lease file is read
 	 * up to 4 MiB. */

@@ -26,6 +26,8 @@ enum {
 	ARGV_FD_NOTIFY = 21,  /* O_WRONLY|O_APPEND, passed as /dev/fdset/ plus: */
 #define ARGV_FDSET_NOTIFY "9" /* a set after those of the serial ports */
 	ARGV_FD_VSOCK = 22,   /* /dev/vhost-vsock */
+	ARGV_FD_SEED = 23,    /* the image for cloud-init, O_RDONLY, passed as /dev/fdset/ plus: */
+#define ARGV_FDSET_SEED "10"
 	ARGV_FD_TAP_FIRST = 40,
 	ARGV_SERIALS_MAX = 8,
 	ARGV_NICS_MAX = 32,

@@ -143,6 +143,21 @@ static void devices_add_nics(struct argv_build *b, json_t *front)
 	b->place = NULL;
 }
 
+/* After all disks and NICs, so that none of theirs moves in a guest that counts. */
+static void devices_add_seed(struct argv_build *b, json_t *front)
+{
+	json_t *dev;
+
+	if (b->r < 0 || b->ctx->paste || !conf_vm_wants_seed(b->c))
+		return;
+	dev = device_seed(&b->bus, &b->e);
+	json_array_append_new(front, dev);
+	if (!dev)
+		argv_failed(b);
+	argv_option(b, "-add-fd", "set=" ARGV_FDSET_SEED ",fd=%d", ARGV_FD_SEED);
+	argv_json(b, "-blockdev", device_seed_node("/dev/fdset/" ARGV_FDSET_SEED));
+}
+
 static void devices_add_ports(struct argv_build *b)
 {
 	unsigned n = device_ports_used(b->bus.id) + DEVICE_SPARE_PORTS;
@@ -226,6 +241,7 @@ void argv_devices(struct argv_build *b)
 
 	devices_add_drives(b, front);
 	devices_add_nics(b, front);
+	devices_add_seed(b, front);
 	devices_add_ports(b);
 	if (argv_wants_scsi(b->c))
 		argv_json(b, "-device", device_scsi_controller(&b->bus, &b->e));

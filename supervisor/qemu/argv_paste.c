@@ -91,6 +91,8 @@ char *argv_paste(const struct argv *a, const struct conf_vm *c, const struct ide
 	if (c->nics)
 		buf_adds(&t,
 			"# NICs are on a user-mode network of QEMU, which reaches no other guest.\n");
+	if (conf_vm_wants_seed(c))
+		buf_adds(&t, "# The disk with the data for cloud-init is missing.\n");
 	if (c->display != CONF_DISPLAY_NONE)
 		buf_adds(&t,
 			"# There is no screen: for one, use -display gtk or -vnc 127.0.0.1:0\n");

@@ -89,6 +89,11 @@ json_t *device_disk(
 /* The two flash images of UEFI: nodes "pflash0" and "pflash1". */
 json_t *device_flash_node(unsigned n, const char *path, enum conf_format format, bool write);
 
+/* The image for cloud-init: node "seed", from a descriptor, and the disk "seed0" that the guest sees.
+ * On virtio, as kernels for clouds have no driver for anything else. */
+json_t *device_seed_node(const char *path);
+json_t *device_seed(struct device_bus *bus, struct err *e);
+
 /* NICs */
 
 /* For netdev_add. fd: number or name of a tap's fd; NULL: QEMU's own user-mode network. */

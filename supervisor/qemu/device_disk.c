@@ -310,3 +310,16 @@ json_t *device_disk(
 	device_disk_set_errors(dev, d);
 	return dev;
 }
+
+json_t *device_seed_node(const char *path)
+{
+	return json_pack("{s:s, s:s, s:s, s:b, s:s}", "driver", "file", "node-name", "seed",
+		"filename", path, "read-only", 1, "locking", "off");
+}
+
+json_t *device_seed(struct device_bus *bus, struct err *e)
+{
+	return device_place(json_pack("{s:s, s:s, s:s, s:s}", "driver", "virtio-blk-pci", "id",
+				    "seed0", "drive", "seed", "serial", "cidata"),
+		bus, "seed0", true, e);
+}

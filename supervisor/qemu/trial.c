@@ -132,6 +132,8 @@ static void trial_blockdev(struct trial *t, const char *value, json_t *o)
 			json_pack("{s:s, s:s, s:I, s:b, s:b}", "driver", "null-co", "node-name",
 				node, "size", (json_int_t)1 << 30, "read-zeroes", 1, "read-only",
 				json_is_true(json_object_get(o, "read-only"))));
+	if (strncmp(trial_member(o, "filename"), "/dev/fdset/", 11) == 0) /* made by a start */
+		return;
 	if (flash && !t->host.no_files)
 		trial_flash(t, o);
 	else if (!flash && t->host.no_files)

@@ -30,6 +30,7 @@ static const struct start_step steps[] = {
 	{ "socket",        VM_SPAWNING,  start_socket,        NULL,                      HOST, false },
 	{ "parts",         VM_SPAWNING,  start_parts,         start_check_parts,         HOST, false },
 	{ "taps",          VM_SPAWNING,  start_taps,          NULL,                      HOST, false },
+	{ "seed",          VM_SPAWNING,  start_seed,          start_check_seed,          HOST, false }, /* waits */
 	{ "plan",          VM_SPAWNING,  start_plan,          start_check_plan,          HOST, false },
 	{ "record",        VM_SPAWNING,  start_record,        NULL,                      HOST, false },
 	{ "jail",          VM_SPAWNING,  start_jail,          start_check_files,         HOST, false }, /* waits */

@@ -46,6 +46,7 @@ void start_free(struct vm *vm)
 	probes_forget(vm->daemon->probes, s);
 	network_wait_cancel(s->net);
 	confine_cancel(s->tool);
+	child_cancel(s->child);
 	start_close_jail(s);
 	fd_list_release(&s->fds);
 	json_decref(s->plan);

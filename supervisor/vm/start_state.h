@@ -43,6 +43,7 @@ struct vm_start {
 	size_t part; /* being started */
 	struct network_wait *net;
 	struct confined *tool;
+	struct child *child; /* of ours */
 
 	struct fd_list fds; /* for QEMU */
 	json_t *plan;	    /* for the jail */

@@ -32,6 +32,7 @@ SKIPPED = {
         "install both from the same package and restart vmkeepd",
         "install dnsmasq-base",
         "install qemu-utils",
+        "install xorriso",
         "install the package ovmf",
         "the firmware's files are damaged: reinstall the package ovmf",
         "install the version of vmkeep that started it, or shut the guest down from inside",

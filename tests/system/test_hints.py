@@ -14,6 +14,7 @@ import test_cures  # noqa: F401 (their rows)
 import test_cures_conf  # noqa: F401
 import test_cures_files  # noqa: F401
 import test_cures_images  # noqa: F401
+import test_cures_seed  # noqa: F401
 import vmk
 from cures_skipped import SKIPPED
 
@@ -35,8 +36,8 @@ PROSE = {"needs", "runs", "brings", "speaks", "knows", "did", "may", "talks", "t
 PROGRAMS = {
     "apt", "systemctl", "dmesg", "mount", "chmod", "chown", "rm", "df", "free", "top", "taskset", "lscpu", "man", "mknod",
     "modprobe", "ip", "ss", "pgrep", "nft", "qemu-img", "findmnt", "mkdir", "setcap", "getfacl", "setfacl", "getfattr", "setfattr", "chattr",
-    "ausearch", "iptables", "iptables-legacy", "firewall-cmd", "sysctl", "truncate", "head", "virsh", "vmkeepd", "vmkeep", "scp", "nsenter", "virt-aa-status"}
-PACKAGES = {"qemu-system-x86", "qemu-utils", "ovmf", "nftables", "dnsmasq-base", "chrony", "qemu-system-gui", "qemu-block-extra"}
+    "ausearch", "iptables", "iptables-legacy", "firewall-cmd", "sysctl", "truncate", "head", "virsh", "vmkeepd", "vmkeep", "scp", "nsenter", "virt-aa-status", "realpath"}
+PACKAGES = {"qemu-system-x86", "qemu-utils", "ovmf", "nftables", "dnsmasq-base", "chrony", "qemu-system-gui", "qemu-block-extra", "xorriso"}
 
 PLACES = re.compile(
     r"/etc/vmkeep(/(NAME\.vm(\.d(/\*\.conf)?)?|NAME\.network|vmkeep\.conf|[a-z0-9-]+\.(vm|network)(\.d(/[a-z*]+\.conf)?)?|\w+))?"

@@ -99,9 +99,12 @@ static void presets_are_canonical(void **state)
 /* Finds and sets a value of the key other than its preset; false if there is none. */
 static bool set_other(const struct conf_key *k, void *object, const void *preset, struct arena *a)
 {
-	static const char *const texts[] = { "no", "yes", "down", "3M", "7h", "7", "x1", "/x/y",
-		"+x", "10.0.0.7", UUID, "52:54:00:00:00:07", "pc", "10.0.0.1/24",
-		"10.0.0.2-10.0.0.7", "error", "700", "50%", "lease", "32M" };
+	static const char *const texts[] = {
+		"no", "yes", "down", "3M", "7h", "7", "x1", "/x/y", "+x", "10.0.0.7", UUID,
+		"52:54:00:00:00:07", "pc", "10.0.0.1/24", "10.0.0.2-10.0.0.7", "error", "700",
+		"50%", "lease", "32M",
+		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7GVx1ZbW9rJ1d2cXl6a3Zta2VlcHZta2VlcHZta2Vl"
+	};
 
 	for (size_t i = 0; i < k->n_names; i++)
 		if (k->names[i] && conf_value_set(k, object, k->names[i], a) == CONF_SET_OK &&
@@ -151,7 +154,8 @@ static void rows_have_their_fields(void **state)
 static void only_root_names_programs_and_host_files(void **state)
 {
 	static const char *const root[] = { "Boot.Kernel", "Boot.Initrd", "RNG.Source",
-		"Hooks.Failed", "QEMU.Binary", "QEMU.Args" };
+		"Hooks.Failed", "QEMU.Binary", "QEMU.Args", "CloudInit.PasswordFile",
+		"CloudInit.UserData", "CloudInit.NetworkConfig" };
 	size_t found = 0;
 
 	(void)state;

@@ -215,6 +215,8 @@ static void give_all(struct golden *g, struct fds *f)
 		give(f, open(name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600),
 			ARGV_FD_NOTIFY);
 	}
+	if (conf_vm_wants_seed(&g->conf))
+		give(f, open("/proc/self/exe", O_RDONLY | O_CLOEXEC), ARGV_FD_SEED);
 	for (size_t i = 0; i < g->conf.serials; i++) {
 		snprintf(name, sizeof name, "serial-%zu", i);
 		give(f, listener(name), argv_fd_serial(i));
