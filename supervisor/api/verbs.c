@@ -294,7 +294,9 @@ const struct api_verb api_verbs[] = {
 	  .text = "Prints the file. The name must be new: no file of that name is replaced, and no state "
 		"of a vanished VM is taken over. A disk of a size is created by the first start, "
 		"at NAME-ID.qcow2 in the image directory; a path names an image that is there. Disks "
-		"are called root, data, data2 and so on, NICs lan, lan2. Only root may set keys that "
+		"are called root, data, data2 and so on, NICs lan, lan2. Also takes --name, "
+		"--virt-type, --graphics and --autostart of virt-install(1), and ignores its "
+		"--os-variant, --osinfo, --os-type, --noautoconsole, --import, --hvm and --wait. Only root may set keys that "
 		"are reserved to root, and paths outside of the image directory." },
 	{ "vm-set", "set", API_ROLE_OWNER, API_VM, API_JOB,
 	  .arg = {

@@ -7,7 +7,9 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/client/errors.h"
 #include "supervisor/client/help.h"
+#include "supervisor/client/virt_install.h"
 
 enum { OPTIONS_MAX = ARGS_COMMONS + API_ARGS_MAX + 2 /* target and wait */ };
 
@@ -128,8 +130,28 @@ static int args_parse_common(
 	return 0;
 }
 
+/* virt-install's command line has the name in an option; it comes before all keys here. */
+static void args_name_first(struct parser *p, const char *name)
+{
+	memmove(p->operand + 1, p->operand, p->operands++ * sizeof *p->operand);
+	p->operand[0] = name;
+}
+
+static int args_parse_virt_install(
+	struct parser *p, const struct virt_install *v, struct option *o, size_t *i, struct err *e)
+{
+	if (args_take_value(p, v->option, o, i, e) < 0)
+		return -EINVAL;
+	if (virt_install_is_name(v))
+		args_name_first(p, o->value);
+	else if (v->note && !p->a->given[ARGS_QUIET])
+		errors_note("%.*s is ignored: %s", (int)o->len, o->word, v->note);
+	return v->take ? v->take(p->a->arguments, o->value, e) : 0;
+}
+
 static int args_parse_option(struct parser *p, size_t *i, struct err *e)
 {
+	const struct virt_install *v;
 	struct option o = option_split(p->word[*i]);
 	const struct api_verb *verb = p->a->verb;
 	const struct api_arg *arg;
@@ -148,7 +170,8 @@ static int args_parse_option(struct parser *p, size_t *i, struct err *e)
 		p->a->all = true;
 		return 0;
 	}
-	return args_unknown_option(p, &o, e);
+	v = verb && streq(verb->command, "create") ? virt_install_find(&o) : NULL;
+	return v ? args_parse_virt_install(p, v, &o, i, e) : args_unknown_option(p, &o, e);
 }
 
 static bool args_is_option(const char *word)

@@ -61,6 +61,22 @@ def test_as_virt_install_spells_it(daemon):
     assert "vmkeep create" in told
 
 
+def test_virt_installs_options_as_the_tutorial_has_them(daemon):
+    words = ("--virt-type kvm --name kvm-demo --ram 512 --disk path=/data/kvm.raw --cdrom=/iso/x.iso --network network=default "
+             "--graphics vnc,listen=0.0.0.0 --noautoconsole --os-type=linux --os-variant=generic --dry-run").split()
+    told = daemon.vmkeep("create", *words)
+    assert told.code == 2 and "AllowNoPassword" in told.err and names(daemon) == []
+    told = daemon.vmkeep("create", *words, "Display.AllowNoPassword=yes")
+    assert told.code == 0 and "\n    Listen=0.0.0.0\n" in told.out
+    assert told.err.count("note: --") == 3 and "note: --os-variant is ignored: " in told.err
+    assert daemon.vmkeep("-q", "create", *words, "Display.AllowNoPassword=yes").err == ""
+    for option, said in [("spice", "'spice' is not one of: vnc, none"), ("vnc,password=x", "password on a command line"),
+                         ("vnc,tls=1", "'tls' is not one of: listen, port, keymap")]:
+        told = daemon.vmkeep("create", "web1", "--disk", "1M", "--graphics", option)
+        assert told.code == 2 and said in told.err, option
+    assert daemon.vmkeep("start", "web1", "--graphics", "none").code == 2  # of create alone
+
+
 def test_a_dry_run_writes_nothing(daemon):
     with unchanged(daemon):
         out = daemon.ok("create", "web1", "--disk", "1M", "--dry-run")

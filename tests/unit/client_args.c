@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "supervisor/client/args.h"
 
-enum { WORDS_MAX = 16 };
+enum { WORDS_MAX = 24 };
 
 /* Splits at spaces; the word '_' stands for an empty one. */
 static size_t split(char *line, const char **word)
@@ -127,6 +127,12 @@ static void a_line_becomes_a_request(void **state)
 		{ "ssh web1", "vm-ssh web1" },
 		{ "ssh web1 -l root -p 2222 --timeout 5 -- ls -l",
 			"vm-ssh web1 {\"timeout\":\"5\"} own {\"user\":\"root\",\"port\":2222,\"command\":[\"ls\",\"-l\"]}" },
+		{ "-q create --virt-type kvm --name web1 --ram 512 --disk path=k.raw --cdrom=x.iso --graphics vnc,listen=0.0.0.0,port=-1 "
+		  "--noautoconsole --os-type=linux --os-variant generic --autostart",
+			"vm-create web1 {\"memory\":\"512\",\"disk\":[\"path=k.raw\"],\"iso\":\"x.iso\","
+			"\"keys\":[\"Display.Type=vnc\",\"Display.Listen=0.0.0.0\",\"Display.Port=auto\"],\"enable\":true} +1" },
+		{ "-q create VM.Owner=a --name web1 --virt-type=qemu --graphics none",
+			"vm-create web1 {\"keys\":[\"VM.Accel=tcg\",\"Display.Type=none\",\"VM.Owner=a\"]} +1" },
 		{ "snapshot create web1 s1",	     "snapshot-create web1 {\"snapshot\":\"s1\"}"},
 		{ "snapshot-create-as web1 s1",	"snapshot-create web1 {\"snapshot\":\"s1\"}"},
 		{ "jobs",			      "job-list"				     },
