@@ -25,11 +25,15 @@ static void check_names(struct vms *vms, const struct vm *vm, const struct conf_
 	const char *key, struct conf_problems *p)
 {
 	for (size_t i = 0; i < names->n; i++) {
-		const char *name = names->item[i];
+		const char *name = names->item[i], *near;
 
-		if (!vms_find(vms, name) && !boot_is_network(vms->daemon, name))
-			conf_problem(p, &vm->file.conf.place, key, "there is no VM or network '%s'",
-				name);
+		if (vms_find(vms, name) || boot_is_network(vms->daemon, name))
+			continue;
+		near = vms_nearest(vms, name);
+		conf_problem(p, &vm->file.conf.place, key,
+			near ? "there is no VM or network '%s', did you mean '%s'?"
+			     : "there is no VM or network '%s'",
+			name, near);
 	}
 }
 

@@ -288,7 +288,7 @@ void vms_close_idle(struct vms *vms)
 			close_fd(&vms->vm[i]->state_fd);
 }
 
-static const char *vms_nearest(const struct vms *vms, const char *name)
+const char *vms_nearest(const struct vms *vms, const char *name)
 {
 	const char **names = xcalloc(vms->n, sizeof *names), *near;
 

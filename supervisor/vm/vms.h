@@ -76,6 +76,8 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e);
 bool vms_exists(struct vms *vms, const char *name, struct err *e);
 /* Its files are valid and unchanged since they were read. */
 bool vms_is_current(const struct vms *vms, const struct vm *vm);
+/* The VM that is probably meant, or NULL. */
+const char *vms_nearest(const struct vms *vms, const char *name);
 /* Evaluates Owner= of the file as it is now; false if there is none. */
 struct conf_list;
 bool vms_owned(struct vms *vms, const char *name,

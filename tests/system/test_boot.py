@@ -147,6 +147,12 @@ def test_failures(world):
     assert "there is no VM or network 'nonesuch'" in world.vmkeep("check").out
 
 
+def test_a_mistyped_name_is_told_the_nearest(daemon):
+    daemon.micro("database", extra="")
+    daemon.micro("web", extra="[Lifecycle]\nAfter=databsae\n")
+    assert "After: there is no VM or network 'databsae', did you mean 'database'?" in daemon.vmkeep("check").out
+
+
 def test_a_ring_is_named(world):
     world.micro("a", vm=ENABLE, extra="[Lifecycle]\nAfter=b\n")
     world.micro("b", vm=ENABLE, extra="[Lifecycle]\nRequires=c\n")
