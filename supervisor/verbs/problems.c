@@ -124,7 +124,7 @@ static void problems_of_directory(struct problems *p, const char *path, int fd, 
 		problems_add(p, how, strerror(errno));
 	else if (st.f_flag & ST_RDONLY)
 		problems_add(p, how, "its file system is read-only");
-	else if (st.f_bfree == 0)
+	else if (st.f_blocks && st.f_bfree == 0) /* some file systems count none */
 		problems_add(p, how, "its file system is full");
 	else if (st.f_files && st.f_ffree == 0)
 		problems_add(p, how, "its file system has no inodes left");
