@@ -18,6 +18,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -69,6 +70,8 @@ static const struct {
 	/* what others do with files that it can see */
 	{ ENOSYS, ALL, "cachestat" },
 	{ EPERM,  GUESTS, "inotify_init inotify_init1 inotify_add_watch" },
+	/* the capabilities of any process: which one is in memory */
+	{ EPERM,  GUESTS, "capget" },
 	/* the host itself */
 	{ EPERM,  ALL, "kexec_load kexec_file_load init_module finit_module delete_module create_module" },
 	{ EPERM,  ALL, "reboot swapon swapoff acct syslog sethostname setdomainname vhangup" },
@@ -81,6 +84,8 @@ static const struct {
 static const char fork_calls[] = "fork vfork"; /* and clone() without CLONE_THREAD */
 
 static const char io_uring[] = "io_uring_setup io_uring_enter io_uring_register";
+static const char native_aio[] =
+	"io_setup io_destroy io_submit io_cancel io_getevents io_pgetevents";
 
 enum { SOCKET_TYPES = 0xf }; /* the other bits of socket()'s second argument are flags */
 
@@ -161,6 +166,32 @@ static int seccomp_refuse_odd_networks(scmp_filter_ctx ctx)
 	return r;
 }
 
+/* One of these words in the program's command line asks for it. */
+static bool seccomp_is_asked(const struct jail *j, const char *in_json, const char *in_option)
+{
+	for (const char **word = j->argv; word && *word; word++)
+		if (strstr(*word, in_json) || strstr(*word, in_option))
+			return true;
+	return false;
+}
+
+/* Two supplies that all programs of the host share, and that no limit of a VM counts: huge pages,
+ * and requests of native AIO (/proc/sys/fs/aio-max-nr). Without them other guests fail to start. */
+static int seccomp_refuse_supplies(scmp_filter_ctx ctx, const struct jail *j)
+{
+	int r = 0;
+
+	if (!seccomp_is_asked(j, "\"aio\":\"native\"", "aio=native"))
+		r = seccomp_refuse(ctx, ENOSYS, native_aio);
+	if (r < 0 || seccomp_is_asked(j, "\"hugetlb\":true", "hugetlb=on"))
+		return r;
+	r = seccomp_refuse_argument(
+		ctx, EPERM, SCMP_SYS(mmap), SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_HUGETLB, MAP_HUGETLB));
+	return r == 0 ? seccomp_refuse_argument(ctx, EPERM, SCMP_SYS(memfd_create),
+				SCMP_A1(SCMP_CMP_MASKED_EQ, MFD_HUGETLB, MFD_HUGETLB))
+		      : r;
+}
+
 /* A process unknown to the daemon would outlive its guest, with everything it holds. */
 static int seccomp_refuse_processes(scmp_filter_ctx ctx)
 {
@@ -190,12 +221,45 @@ static int seccomp_refuse_neighbours(scmp_filter_ctx ctx)
 		      : r;
 }
 
+/* What tells whether another process exists, and what it has used. With 0 these calls are about the
+ * caller; a negative clock is the CPU time of a process. ENOSYS: pthread_getattr_np() goes on without
+ * an affinity. */
+static int seccomp_refuse_inspection(scmp_filter_ctx ctx)
+{
+	const struct {
+		int error, call;
+		struct scmp_arg_cmp argument;
+	} calls[] = {
+		{ EPERM, SCMP_SYS(getpgid), SCMP_A0(SCMP_CMP_NE, 0, 0) },
+		{ EPERM, SCMP_SYS(getsid), SCMP_A0(SCMP_CMP_NE, 0, 0) },
+		{ EPERM, SCMP_SYS(getpriority), SCMP_A1(SCMP_CMP_NE, 0, 0) },
+		{ EPERM, SCMP_SYS(ioprio_get), SCMP_A1(SCMP_CMP_NE, 0, 0) },
+		{ ENOSYS, SCMP_SYS(sched_getaffinity), SCMP_A0(SCMP_CMP_NE, 0, 0) },
+		{ ENOSYS, SCMP_SYS(sched_getattr), SCMP_A0(SCMP_CMP_NE, 0, 0) },
+		{ ENOSYS, SCMP_SYS(sched_getparam), SCMP_A0(SCMP_CMP_NE, 0, 0) },
+		{ ENOSYS, SCMP_SYS(sched_getscheduler), SCMP_A0(SCMP_CMP_NE, 0, 0) },
+		{ ENOSYS, SCMP_SYS(sched_rr_get_interval), SCMP_A0(SCMP_CMP_NE, 0, 0) },
+		{ EINVAL, SCMP_SYS(clock_gettime),
+			SCMP_A0(SCMP_CMP_MASKED_EQ, 1U << 31, 1U << 31) },
+		{ EINVAL, SCMP_SYS(clock_getres), SCMP_A0(SCMP_CMP_MASKED_EQ, 1U << 31, 1U << 31) },
+		{ EINVAL, SCMP_SYS(clock_nanosleep),
+			SCMP_A0(SCMP_CMP_MASKED_EQ, 1U << 31, 1U << 31) },
+	};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(calls); i++)
+		r = seccomp_refuse_argument(ctx, calls[i].error, calls[i].call, calls[i].argument);
+	return r;
+}
+
 /* fcntl() commands with effects beyond the fd: a lease blocks others that open the file, the rest
- * make the kernel send signals. The kernel compares 32 bits. */
+ * make the kernel send signals. The kernel compares 32 bits. Commands after F_GET_SEALS are hints
+ * that stay with the file, or commands of later kernels, such as leases of directories. */
 static int seccomp_refuse_leases(scmp_filter_ctx ctx)
 {
 	static const int commands[] = { F_SETLEASE, F_NOTIFY, F_SETOWN, F_SETOWN_EX, F_SETSIG };
-	int r = 0;
+	int r = seccomp_refuse_argument(
+		ctx, EINVAL, SCMP_SYS(fcntl), SCMP_A1(SCMP_CMP_GT, F_GET_SEALS, 0));
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(commands); i++)
 		r = seccomp_refuse_argument(ctx, EPERM, SCMP_SYS(fcntl),
@@ -216,8 +280,14 @@ static int seccomp_refuse_kinds(scmp_filter_ctx ctx, const struct jail_role *rol
 			SCMP_A0(SCMP_CMP_MASKED_EQ, clone_flags[i], clone_flags[i]));
 	if (r == 0)
 		r = seccomp_refuse_leases(ctx);
+	/* its cookie keeps others off the sibling of its CPU */
+	if (r == 0)
+		r = seccomp_refuse_argument(ctx, EPERM, SCMP_SYS(prctl),
+			SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, PR_SCHED_CORE));
 	if (r == 0 && !role->forks)
 		r = seccomp_refuse_processes(ctx);
+	if (r == 0 && !role->forks)
+		r = seccomp_refuse_inspection(ctx);
 	return r == 0 && !role->forks ? seccomp_refuse_neighbours(ctx) : r;
 }
 
@@ -231,6 +301,8 @@ static int seccomp_filter_make(scmp_filter_ctx ctx, const struct jail *j)
 			r = seccomp_refuse(ctx, refused[i].error, refused[i].calls);
 	if (r == 0 && !j->io_uring)
 		r = seccomp_refuse(ctx, ENOSYS, io_uring);
+	if (r == 0)
+		r = seccomp_refuse_supplies(ctx, j);
 	return r == 0 ? seccomp_refuse_kinds(ctx, j->role) : r;
 }
 

@@ -176,10 +176,10 @@ class Box:
         """Runs a shell script; only built-in commands work, because no process can be started inside."""
         return self.output([BUSYBOX, "sh", "-c", text], files, **more)
 
-    def python(self, text, files=(), **more):
+    def python(self, text, files=(), words=(), **more):
         """Runs Python code with os and these: show(PATH) returns owner, group and mode, first(PATH, N) the first
         bytes, add(PATH) opens the file to append."""
-        return self.output([PYTHON, "-I", "-c", LOOKS + text], files, **more)
+        return self.output([PYTHON, "-I", "-c", LOOKS + text, *words], files, **more)
 
     @contextlib.contextmanager
     def waiting(self, files=(), **more):

@@ -117,6 +117,33 @@ REFUSED = {
     "lease, high bits": (72, (0, 1 << 32 | 1024, 1), "EPERM"),
     "notify": (72, (0, 1026, 1), "EPERM"),
     "signal's owner": (72, (0, 8, 0), "EPERM"),
+    "a command after seals": (72, (0, 1035, 0), "EINVAL"),
+    "lease of a directory": (72, (0, 1040, 1), "EINVAL"),
+    "no command, high bits": (72, (0, 1 << 32 | 3, 0), "EINVAL"),
+    "core scheduling": (157, (62, 0, 0, 0, 0), "EPERM"),
+    "core scheduling, high bits": (157, (1 << 32 | 62, 0, 0, 0, 0), "EPERM"),
+    # what all programs of the host share
+    "io_setup": (206, (1, 0), "ENOSYS"),
+    "io_submit": (209, (0, 0, 0), "ENOSYS"),
+    "io_pgetevents": (333, (0, 0, 0), "ENOSYS"),
+    "huge pages": (9, (0, 4096, 3, 0x40022, -1, 0), "EPERM"),
+    "huge pages of 1 GiB": (9, (0, 4096, 3, 30 << 26 | 0x40022, -1, 0), "EPERM"),
+    "file of huge pages": (319, (b"x", 4), "EPERM"),
+    "file of huge pages, high bits": (319, (b"x", 1 << 32 | 21 << 26 | 5), "EPERM"),
+    # what tells of other processes: pid 1 exists
+    "getpgid": (121, (1,), "EPERM"),
+    "getsid": (124, (1,), "EPERM"),
+    "getpriority": (140, (0, 1), "EPERM"),
+    "ioprio_get": (252, (1, 1), "EPERM"),
+    "capget": (125, (b"\x22\x05\x08\x20\x01\0\0\0", bytes(24)), "EPERM"),
+    "sched_getaffinity": (204, (1, 128, bytes(128)), "ENOSYS"),
+    "sched_getparam": (143, (1, bytes(8)), "ENOSYS"),
+    "sched_getscheduler": (145, (1,), "ENOSYS"),
+    "sched_getattr": (315, (1, bytes(64), 64, 0), "ENOSYS"),
+    "sched_rr_get_interval": (148, (1, bytes(16)), "ENOSYS"),
+    "clock of a process": (228, (~1 << 3 | 2, bytes(16)), "EINVAL"),
+    "resolution of its clock": (229, (~1 << 3 | 2, bytes(16)), "EINVAL"),
+    "sleep by its clock": (230, (~1 << 3 | 2, 0, bytes(16), 0), "EINVAL"),
     "fork": (57, (), "EPERM"),
     "vfork": (58, (), "EPERM"),
     "clone a process": (56, (17, 0, 0, 0, 0), "EPERM"),
@@ -128,7 +155,9 @@ REFUSED = {
     "getpid of x32": (0x40000000 | 39, (), "ENOSYS"),
 }
 ALLOWED = {"socket unix": (41, (1, 1, 0)), "socket unix, flags": (41, (1, 0o2004001, 0)), "getpid": (39, ()), "memfd": (319, (b"x", 0)), "eventfd": (290, (0, 0)),
-           "prctl": (157, (3, 0)), "seccomp, which QEMU uses on top": (317, (2, 0, b"\0" * 8))}
+           "prctl": (157, (3, 0)), "flags": (72, (0, 3, 0)), "mmap": (9, (0, 4096, 3, 0x22, -1, 0)), "own group": (121, (0,)), "own priority": (140, (0, 0)),
+           "own CPUs": (204, (0, 128, bytes(128))), "own clock": (228, (2, bytes(16))), "own thread's clock": (228, (3, bytes(16))),
+           "seccomp, which QEMU uses on top": (317, (2, 0, b"\0" * 8))}
 
 CALLS = """
 import ctypes, json, sys
@@ -217,6 +246,22 @@ def test_io_uring_where_a_disk_wants_it(box):
     assert errno.ENOSYS not in calls(box, wanted, io_uring=True).values()
     others = {name: row for name, row in REFUSED.items() if name not in wanted}
     assert 0 not in calls(box, others, io_uring=True).values()
+
+
+SUPPLIES = {  # words of a command line, and what they allow
+    '{"driver":"file","aio":"native"}': "io_", "file.filename=x,aio=native": "io_",
+    '{"qom-type":"memory-backend-memfd","hugetlb":true}': "huge", "memory-backend-memfd,hugetlb=on": "huge",
+    "hugetlb=off,aio=threads": "nothing",
+}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of system calls are of x86-64")
+@pytest.mark.parametrize("word", SUPPLIES)
+def test_supplies_that_the_command_line_asks_for(box, word):
+    wanted = {name: row for name, row in REFUSED.items() if name.startswith("io_") and "uring" not in name or "huge pages" in name}
+    found = json.loads(box.python(CALLS.replace("CALLS", repr([(n, *row[:2]) for n, row in wanted.items()])), words=[word]))
+    passed = {n for n, e in found.items() if errno.errorcode.get(e, e) != wanted[n][2]}
+    assert passed == {n for n in wanted if SUPPLIES[word] in n}
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the machine code is of x86")
