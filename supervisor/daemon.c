@@ -32,6 +32,7 @@
 #include "supervisor/boot/boot.h"
 #include "supervisor/guest/health.h"
 #include "supervisor/guest/parts.h"
+#include "supervisor/make/image.h"
 #include "supervisor/make/trash.h"
 #include "supervisor/boot/down.h"
 #include "supervisor/vm/adopt.h"
@@ -381,6 +382,8 @@ int main(int argc, char **argv)
 		return keep_main(argv[2], argv[3], argv[4]);
 	if (argc == 4 && streq(argv[1], "--replace"))
 		return replace_main(argv[2], argv[3]);
+	if (argc == 2 && streq(argv[1], "--image"))
+		return image_main();
 	if (argc == 2 && streq(argv[1], "--trash"))
 		return trash_main();
 	if (argc > 3 && streq(argv[1], "--prune-trash"))

@@ -275,6 +275,8 @@ const struct api_verb api_verbs[] = {
 		{ "cpus", API_STRING, false, "--cpus, --vcpus N", "the number of virtual CPUs" },
 		{ "disk", API_WORDS, false, "--disk DISK", "a size as in 20G, a path, or keys of [Disk] as "
 		  "in size=20G,bus=scsi; may be repeated; a size without a unit is in GiB" },
+		{ "image", API_STRING, false, "--image IMAGE", "the first disk is based on this image: "
+		  "NAME for images/NAME.qcow2 in its store, or the path of another one there" },
 		{ "iso", API_STRING, false, "--iso, --cdrom FILE", "a CD to install from" },
 		{ "network", API_WORDS, false, "-w, --network NETWORK", "a network, none, or keys of [NIC] "
 		  "as in default,mac=52:54:00:11:22:33; default if not given; may be repeated" },
@@ -293,8 +295,9 @@ const struct api_verb api_verbs[] = {
 	  .help = "write the file of a new VM",
 	  .text = "Prints the file. The name must be new: no file of that name is replaced, and no state "
 		"of a vanished VM is taken over. A disk of a size is created by the first start, "
-		"at NAME-ID.qcow2 in the image directory; a path names an image that is there. Disks "
-		"are called root, data, data2 and so on, NICs lan, lan2. Also takes --name, "
+		"at NAME-ID.qcow2 in the image directory; a path names an image that is there. With "
+		"--image, the first disk is an overlay on the image, which stays as it is and may have any "
+		"number of them; it is as large as the image, or as --disk says. Disks are called root, data, data2 and so on, NICs lan, lan2. Also takes --name, "
 		"--virt-type, --graphics and --autostart of virt-install(1), and ignores its "
 		"--os-variant, --osinfo, --os-type, --noautoconsole, --import, --hvm and --wait. Only root may set keys that "
 		"are reserved to root, and paths outside of the image directory." },

@@ -6,29 +6,33 @@
 #include "base/text.h"
 #include "conf/load.h"
 #include "supervisor/core/replace.h"
+#include "supervisor/make/image.h"
 #include "supervisor/qemu/identity.h"
 #include "supervisor/verbs/edit.h"
 #include "supervisor/verbs/verb.h"
 
 struct create {
 	struct daemon *daemon;
-	struct job *job; /* NULL: a dry run */
+	struct request *r; /* until there is a job; NULL: its client is gone */
+	struct job *job;
 	char *name, *path;
 	char uuid[37];
+	json_t *words;
 	struct buf text;
-	bool start;
+	bool start, dry;
 	enum api_role role;
 };
 
 static void create_free(struct create *c)
 {
+	json_decref(c->words);
 	buf_release(&c->text);
 	free(c->name);
 	free(c->path);
 	free(c);
 }
 
-static int create_compose(struct create *c, const json_t *words, struct err *e)
+static int create_compose(struct create *c, struct err *e)
 {
 	const struct conf_source empty = { .file = c->path, .text = "" };
 	struct conf_edit *ed = conf_edit_new(&empty, 1, &c->daemon->conf);
@@ -36,7 +40,7 @@ static int create_compose(struct create *c, const json_t *words, struct err *e)
 	json_t *word;
 	int r = 0;
 
-	json_array_foreach (words, i, word)
+	json_array_foreach (c->words, i, word)
 		if (r == 0)
 			r = conf_edit_set(ed, json_string_value(word), e);
 	if (r == 0)
@@ -78,7 +82,12 @@ static json_t *create_result(const struct create *c, const struct vm *vm)
 
 static void create_finish(struct create *c, const struct vm *vm, const struct err *e)
 {
-	job_finish(c->job, e ? NULL : create_result(c, vm), e);
+	if (c->job)
+		job_finish(c->job, e ? NULL : create_result(c, vm), e);
+	else if (c->r && e)
+		request_error(c->r, e);
+	else if (c->r)
+		request_return(c->r, create_result(c, NULL));
 	create_free(c);
 }
 
@@ -112,53 +121,94 @@ static void create_on_written(void *data, const struct err *failed)
 		create_finish(c, vm, failed ? failed : e.number ? &e : NULL);
 }
 
-static int create_prepare(struct create *c, const struct request *r, struct err *e)
+static int create_write(struct create *c, struct err *e)
+{
+	const struct replace_file file = { c->path, NULL, c->text.data, NULL };
+
+	c->job = verb_job(c->daemon, c->r, NULL);
+	snprintf(c->job->vm, sizeof c->job->vm, "%s", c->name);
+	return replace(c->daemon, &file, 1, create_on_written, c, e);
+}
+
+static void create_go_on(struct create *c)
+{
+	struct err e = ERR_INIT;
+	int r = create_compose(c, &e);
+
+	if (r == 0)
+		r = create_check_text(c, &e);
+	if (r == 0 && c->r && !c->dry)
+		r = create_write(c, &e);
+	if (r < 0 || !c->job)
+		create_finish(c, NULL, r < 0 ? &e : NULL);
+}
+
+static void create_on_sized(void *data, const json_t *answer, const struct err *failed)
+{
+	struct create *c = data;
+	json_int_t size = json_integer_value(json_object_get(answer, "size"));
+	struct err e = ERR_INIT;
+
+	if (!failed && !c->daemon->emit)
+		err_set(&e, ERR_FAILED, "the daemon is ending");
+	if (failed || e.number || create_words_size(c->words, (uint64_t)size, &e) < 0)
+		create_finish(c, NULL, failed ? failed : &e);
+	else
+		create_go_on(c);
+}
+
+/* The new disk is as large as the image, if nothing else is said. */
+static int create_look(struct create *c, const char *path, struct err *e)
+{
+	json_t *request = image_request(c->daemon, "size", create_words_store(c->words), e);
+
+	if (!request)
+		return e->number;
+	json_object_set_new(request, "path", json_string(path));
+	return image_ask(c->daemon, request, create_on_sized, c, e);
+}
+
+static void create_on_gone(void *data)
+{
+	struct create *c = data;
+
+	c->r = NULL;
+}
+
+static int create_prepare(struct create *c, struct err *e)
 {
 	struct identity id = IDENTITY_INIT;
-	json_t *words = NULL;
-	int failed = create_name_may(c->daemon, c->name, e);
 
 	identity_make_uuid(&id);
 	snprintf(c->uuid, sizeof c->uuid, "%s", id.uuid);
 	identity_release(&id);
-	if (failed == 0) {
-		words = create_words(request_arguments(r), c->uuid, e);
-		failed = words ? create_compose(c, words, e) : e->number;
-	}
-	if (failed == 0)
-		failed = create_check_text(c, e);
-	json_decref(words);
-	return failed;
-}
-
-static void create_write(struct create *c, struct request *r)
-{
-	const struct replace_file file = { c->path, NULL, c->text.data, NULL };
-	struct err e = ERR_INIT;
-
-	c->job = verb_job(c->daemon, r, NULL);
-	snprintf(c->job->vm, sizeof c->job->vm, "%s", c->name);
-	if (replace(c->daemon, &file, 1, create_on_written, c, &e) < 0)
-		create_finish(c, NULL, &e);
+	if (create_name_may(c->daemon, c->name, e) < 0)
+		return e->number;
+	c->words = create_words(request_arguments(c->r), c->uuid, e);
+	return c->words ? 0 : e->number;
 }
 
 void verb_create(struct daemon *d, struct request *r)
 {
 	struct create *c = xcalloc(1, sizeof *c);
+	const char *image;
 	struct err e = ERR_INIT;
 
 	*c = (struct create){ .daemon = d,
+		.r = r,
 		.name = xstrdup(request_string(r, "name")),
 		.path = xasprintf("%s/%s.vm", d->dirs.config, request_string(r, "name")),
 		.start = request_bool(r, "start", false),
+		.dry = request_bool(r, "dry-run", false),
 		.role = request_role(r) };
-	if (create_prepare(c, r, &e) < 0) {
-		request_error(r, &e);
-		create_free(c);
-	} else if (request_bool(r, "dry-run", false)) {
-		request_return(r, create_result(c, NULL));
-		create_free(c);
-	} else {
-		create_write(c, r);
+	request_on_gone(r, create_on_gone, c);
+	if (create_prepare(c, &e) < 0) {
+		create_finish(c, NULL, &e);
+		return;
 	}
+	image = request_string(r, "image") ? create_words_base(c->words) : NULL;
+	if (!image)
+		create_go_on(c);
+	else if (create_look(c, image, &e) < 0)
+		create_finish(c, NULL, &e);
 }

@@ -6,6 +6,7 @@
 #define SUPERVISOR_VERBS_CREATE_H
 
 #include <jansson.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -13,6 +14,11 @@
  * data2 and so on, NICs lan, lan2. Numbers without a unit are in virt-install's: MiB for memory, GiB
  * for a disk's size. NULL with e: ERR_USAGE. Values are not checked. */
 json_t *create_words(const json_t *arguments, const char *uuid, struct err *e);
+/* The image that disk root is based on, by --image or a key, and its store; NULL: none. */
+const char *create_words_base(const json_t *words);
+const char *create_words_store(const json_t *words);
+/* Adds the size of disk root, if none is given, to that of its base; else it must not be smaller. */
+int create_words_size(json_t *words, uint64_t size, struct err *e);
 
 /* Names are unique regardless of case, and as DNS names; and no state of a VM whose file is gone is
  * taken over. Not pure: create_name.c */

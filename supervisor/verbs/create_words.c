@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,7 +7,9 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "conf/daemon.h"
 #include "conf/schema.h"
+#include "supervisor/make/image.h"
 #include "supervisor/verbs/create.h"
 
 /* A kind of section of which there may be several: "--disk size=20G,bus=virtio". */
@@ -131,21 +134,100 @@ static int create_nics(json_t *words, const json_t *arguments, struct err *e)
 	return 0;
 }
 
+/* --- the image that the first disk is based on --- */
+
+static const char root_base[] = "Disk.root.Base=", root_size[] = "Disk.root.Size=",
+		  root_store[] = "Disk.root.Store=";
+
+/* An image is known by its name, or by its path in the store. */
+static bool create_image_is_path(const char *image)
+{
+	static const char *const ends[] = { ".qcow2", ".raw", ".img" };
+	const char *end = strrchr(image, '.');
+	bool is = strchr(image, '/');
+
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		is = is || streq(end, ends[i]);
+	return is;
+}
+
+static int create_image(json_t *words, const char *image, struct err *e)
+{
+	if (*image == '/') {
+		err_set(e, ERR_USAGE, "image '%s' is not in a store", image);
+		return err_hint(e,
+			"move it there, and give its path in the store; vmkeep store list "
+			"shows the stores");
+	}
+	if (create_image_is_path(image))
+		create_add(words, "%s%s", root_base, image);
+	else
+		create_add(words, "%s" IMAGE_DIR "/%s" IMAGE_END, root_base, image);
+	return 0;
+}
+
+/* The last one counts; NULL: there is none. */
+static const char *create_word(const json_t *words, const char *key)
+{
+	const char *found = NULL;
+	size_t i;
+	json_t *word;
+
+	json_array_foreach (words, i, word)
+		if (strncmp(json_string_value(word), key, strlen(key)) == 0)
+			found = json_string_value(word) + strlen(key);
+	return found;
+}
+
+const char *create_words_base(const json_t *words)
+{
+	return create_word(words, root_base);
+}
+
+const char *create_words_store(const json_t *words)
+{
+	const char *store = create_word(words, root_store);
+
+	return store ? store : CONF_STORE_DEFAULT;
+}
+
+int create_words_size(json_t *words, uint64_t size, struct err *e)
+{
+	static const char *const units[] = { "", "K", "M", "G" };
+	const char *given = create_word(words, root_size);
+	uint64_t wanted, number = size;
+	size_t unit = 0;
+	char has[16];
+
+	while (unit + 1 < ARRAY_SIZE(units) && number % 1024 == 0) {
+		number /= 1024;
+		unit++;
+	}
+	if (!given)
+		create_add(words, "%s%" PRIu64 "%s", root_size, number, units[unit]);
+	else if (text_parse_size(given, &wanted) == 0 && wanted < size)
+		return err_set(e, ERR_USAGE,
+			"a disk of %s is too small for the image, which has %s", given,
+			text_size(has, sizeof has, size));
+	return 0;
+}
+
 json_t *create_words(const json_t *arguments, const char *uuid, struct err *e)
 {
 	const char *memory = json_string_value(json_object_get(arguments, "memory")),
 		   *cpus = json_string_value(json_object_get(arguments, "cpus")),
 		   *firmware = json_string_value(json_object_get(arguments, "firmware")),
-		   *iso = json_string_value(json_object_get(arguments, "iso"));
+		   *iso = json_string_value(json_object_get(arguments, "iso")),
+		   *image = json_string_value(json_object_get(arguments, "image"));
 	const json_t *keys = json_object_get(arguments, "keys");
 	json_t *words, *word;
 	unsigned disks = 0;
 	size_t i;
 
-	if (!iso && !keys && !json_object_get(arguments, disk.argument)) {
+	if (!iso && !image && !keys && !json_object_get(arguments, disk.argument)) {
 		err_set(e, ERR_USAGE, "there would be nothing to boot from");
 		err_hint(e,
-			"--disk 20G for a new disk, --disk PATH for an image that is there, --iso for a CD");
+			"--image for a disk based on an image, --disk 20G for a new disk, --disk PATH for one that is there, --iso for a CD");
 		return NULL;
 	}
 	words = json_array();
@@ -157,6 +239,10 @@ json_t *create_words(const json_t *arguments, const char *uuid, struct err *e)
 	create_add(words, "VM.Enable=%s",
 		json_is_true(json_object_get(arguments, "enable")) ? "last" : "no");
 	create_add(words, "Boot.Firmware=%s", firmware ? firmware : "uefi");
+	if (image && create_image(words, image, e) < 0) {
+		json_decref(words);
+		return NULL;
+	}
 	create_elements(words, &disk, arguments, &disks);
 	if (iso)
 		create_add(words, "CDROM.cd.Path=%s", iso);

@@ -173,7 +173,7 @@ def a_password_file(p, daemon):
 # --- create and set ---
 
 
-@cure("--disk 20G for a new disk, --disk PATH for an image that is there, --iso for a CD",
+@cure("--image for a disk based on an image, --disk 20G for a new disk, --disk PATH for one that is there, --iso for a CD",
       "write address= behind the network: --network default,address=%s", "vmkeep edit %s changes it",
       "choose a name that differs in more than case, and as a DNS name", "vmkeep forget %s removes it; or choose another name")
 def a_new_vm_that_cannot_be(p, daemon):

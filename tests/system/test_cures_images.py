@@ -53,6 +53,22 @@ def no_direct_io(p, daemon):
     daemon.exec("umount", "-l", place)
 
 
+@cure("move it there, and give its path in the store; vmkeep store list shows the stores",
+      "qemu-img convert -O qcow2 %s NEW makes one that is whole")
+def an_image_to_start_from(p, daemon):
+    """It is in a store, and based on no other."""
+    daemon.image("a.qcow2")
+    outside = os.path.join(daemon.base, "a.qcow2")
+    os.rename(daemon.images + "/a.qcow2", outside)
+    p.refused("create", "new", "--image", outside, code=2)
+    store = daemon.rows("store", "list")[0]["path"]
+    os.rename(outside, store + "/a.qcow2")
+    daemon.ok("create", "new", "--image", "a.qcow2", "--dry-run")
+    daemon.exec("qemu-img", "create", "-qf", "qcow2", "-b", "a.qcow2", "-F", "qcow2", store + "/o v.qcow2")
+    p.runs(p.refused("create", "new", "--image", "o v.qcow2", code=1), "qemu-img", NEW=store + "/new.qcow2")
+    daemon.ok("create", "new", "--image", "new.qcow2", "--dry-run")
+
+
 @cure("a CD has no Base=: qemu-img convert -O qcow2 %s NEW makes one that is whole")
 def a_cd_on_a_base(p, daemon):
     daemon.micro("a", "deaf", extra="[CDROM cd]\nPath=cd.qcow2\n")

@@ -45,6 +45,13 @@ static const struct {
 	  "error: --address is for a VM with one NIC, this one has 0" },
 	{ "{'keys': ['VM.Memory=3G', 'Boot.Kernel=/k']}",
 	  HEAD("1G", "uefi") "VM.Memory=3G Boot.Kernel=/k" },
+	{ "{'image': 'debian-13'}", HEAD("1G", "uefi") "Disk.root.Base=images/debian-13.qcow2" },
+	{ "{'image': 'ubuntu-24.04', 'disk': ['20G', '1G']}",
+	  HEAD("1G", "uefi") "Disk.root.Base=images/ubuntu-24.04.qcow2 Disk.root.Size=20G Disk.data.Size=1G" },
+	{ "{'image': 'a/b'}", HEAD("1G", "uefi") "Disk.root.Base=a/b" },
+	{ "{'image': 'a.qcow2'}", HEAD("1G", "uefi") "Disk.root.Base=a.qcow2" },
+	{ "{'image': 'a.img'}", HEAD("1G", "uefi") "Disk.root.Base=a.img" },
+	{ "{'image': '/a/b.qcow2'}", "error: image '/a/b.qcow2' is not in a store" },
 	{ "{'memory': '3G'}", "error: there would be nothing to boot from" },
 };
 /* clang-format on */
@@ -81,9 +88,34 @@ static void arguments_become_keys(void **state)
 	}
 }
 
+static void a_disk_is_as_large_as_its_image(void **state)
+{
+	json_t *words = json_pack("[s, s, s]", "VM.Memory=1G", "Disk.root.Base=images/a.qcow2",
+		       "Disk.root.Store=fast"),
+	       *small = json_pack("[s]", "Disk.root.Size=512");
+	struct err e = ERR_INIT;
+
+	assert_string_equal(create_words_base(words), "images/a.qcow2");
+	assert_string_equal(create_words_store(words), "fast");
+	assert_int_equal(create_words_size(words, 1536, &e), 0);
+	assert_string_equal(json_string_value(json_array_get(words, 3)), "Disk.root.Size=1536");
+	assert_int_equal(create_words_size(words, 1536, &e), 0);
+	assert_int_equal(json_array_size(words), 4);
+	assert_null(create_words_base(small));
+	assert_string_equal(create_words_store(small), "default");
+	assert_true(create_words_size(small, 1024, &e) < 0);
+	assert_string_equal(e.text, "a disk of 512 is too small for the image, which has 1K");
+	err_clear(&e);
+	json_decref(words);
+	json_decref(small);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(arguments_become_keys) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(arguments_become_keys),
+		cmocka_unit_test(a_disk_is_as_large_as_its_image),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

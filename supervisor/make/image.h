@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/make/image.h - images in stores that new VMs are based on
+ *
+ * The daemon opens nothing in a store: a child does, `vmkeepd --image`, with one request. What
+ * headers of images say is untrusted: only the size and whether there is a backing file are read.
+ */
+#ifndef SUPERVISOR_MAKE_IMAGE_H
+#define SUPERVISOR_MAKE_IMAGE_H
+
+#include <jansson.h>
+
+#include "base/err.h"
+
+struct daemon;
+
+/* The folder of a store that images have which are known by a name: images/NAME.qcow2. */
+#define IMAGE_DIR "images"
+#define IMAGE_END ".qcow2"
+
+/* answer: borrowed; NULL with e. Called once, from the loop. */
+typedef void image_fn(void *data, const json_t *answer, const struct err *e);
+
+/* What the child is asked about a store, "default" or another one; its members are added by the
+ * caller. NULL with e: there is no such store. */
+json_t *image_request(const struct daemon *d, const char *what, const char *store, struct err *e);
+/* Cannot be cancelled. -errno: done is not called. */
+int image_ask(
+	struct daemon *d, json_t *request /* stolen */, image_fn *done, void *data, struct err *e);
+
+/* In the child: JSON on stdin and stdout. Returns the exit status. */
+int image_main(void);
+
+#endif
