@@ -85,6 +85,9 @@ void conf_vm_dump(const struct conf_vm *c, bool all, struct buf *b);
 /* The disks' stores are not in a dump: conf_vm_place() finds them, conf_vm_copy() keeps them. */
 int conf_vm_read(struct conf_vm *to, const char *name, const char *text, size_t len, struct err *e);
 int conf_vm_copy(struct conf_vm *to, const struct conf_vm *from, struct err *e);
+/* The same, with a drop-in on top; its disks are in the image directory. */
+int conf_vm_copy_with(struct conf_vm *to, const struct conf_vm *from,
+	const struct conf_source *dropin, struct err *e);
 /* Where the disks' stores are, as vmkeep.conf has them now. */
 void conf_vm_place(struct conf_vm *c, const struct conf_daemon *d);
 void conf_network_dump(const struct conf_network *c, bool all, struct buf *b);

@@ -147,28 +147,38 @@ void conf_vm_dump(const struct conf_vm *c, bool all, struct buf *b)
 	dump(&conf_vm_schema, c, all, b);
 }
 
-int conf_vm_read(struct conf_vm *to, const char *name, const char *text, size_t len, struct err *e)
+static int dump_read(struct conf_vm *to, const char *name, const char *text, size_t len,
+	const struct conf_source *dropin, struct err *e)
 {
-	const struct conf_source source = { .file = "effective.vm", .text = text, .len = len };
+	const struct conf_source source[] = {
+		{ .file = "effective.vm", .text = text, .len = len },
+		dropin ? *dropin : (struct conf_source){ 0 },
+	};
 	const struct conf_context ctx = { 0 };
 	struct conf_problems problems = { 0 };
 	int r;
 
 	conf_vm_release(to);
-	conf_vm_parse(to, name, &source, 1, &ctx, &problems);
+	conf_vm_parse(to, name, source, dropin ? 2 : 1, &ctx, &problems);
 	r = conf_problems_err(&problems, e);
 	conf_problems_release(&problems);
 	return r < 0 ? err_wrap(e, r, "effective configuration") : 0;
 }
 
-int conf_vm_copy(struct conf_vm *to, const struct conf_vm *from, struct err *e)
+int conf_vm_read(struct conf_vm *to, const char *name, const char *text, size_t len, struct err *e)
+{
+	return dump_read(to, name, text, len, NULL, e);
+}
+
+int conf_vm_copy_with(struct conf_vm *to, const struct conf_vm *from,
+	const struct conf_source *dropin, struct err *e)
 {
 	struct buf text = BUF_INIT;
 	int r;
 
 	conf_vm_dump(from, false, &text);
-	r = conf_vm_read(to, from->name, text.data ? text.data : "", text.len, e);
-	for (size_t i = 0; r == 0 && i < to->disks; i++) {
+	r = dump_read(to, from->name, text.data ? text.data : "", text.len, dropin, e);
+	for (size_t i = 0; r == 0 && i < from->disks; i++) {
 		const char *dir = from->disk[i].dir;
 
 		to->disk[i].dir = dir ? arena_strdup(&to->arena, dir) : NULL;
@@ -176,6 +186,11 @@ int conf_vm_copy(struct conf_vm *to, const struct conf_vm *from, struct err *e)
 	}
 	buf_release(&text);
 	return r;
+}
+
+int conf_vm_copy(struct conf_vm *to, const struct conf_vm *from, struct err *e)
+{
+	return conf_vm_copy_with(to, from, NULL, e);
 }
 
 void conf_network_dump(const struct conf_network *c, bool all, struct buf *b)

@@ -23,6 +23,9 @@ const struct api_verb api_verbs[] = {
 	  .arg = {
 		{ "paused", API_BOOL, false, "--paused",
 		  "leave it paused at its first instruction" },
+		{ "iso", API_STRING, false, "--iso FILE", "boot from this CD, with --once" },
+		{ "once", API_BOOL, false, "--once",
+		  "the CD is there until the VM is off, and never again" },
 		{ "console", API_BOOL, false, "--console",
 		  "then connect the terminal to its console, which shows all since the start; "
 		  "one VM only", .client = true },
@@ -32,7 +35,10 @@ const struct api_verb api_verbs[] = {
 	  .text = "Returns when the guests' vCPUs are running. A VM that is already running is "
 		"left alone, which is not an error; a paused one stays paused. Networks that it "
 		"needs are brought up first. Disks with Size= that do not exist yet are created "
-		"and reported; only start and reboot create disks." },
+		"and reported; only start and reboot create disks. --iso FILE --once boots another "
+		"system, to rescue or to look: FILE is in the image directory, or for root any path. "
+		"Resets of the guest keep the CD; reboot, and any later start, are without it. The "
+		"VM's file does not change." },
 	{ "vm-stop", "stop", API_ROLE_OWNER, API_VMS, API_JOB | API_SHARED | API_NOT_BUSY | API_HARMS, { "shutdown" },
 	  .arg = { TIMEOUT("how long the guest may take, instead of TimeoutStopSec=") },
 	  .result = "the state reached", .returns = { .members = api_life },

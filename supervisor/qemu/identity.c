@@ -238,7 +238,8 @@ static int identity_complete_disk(
 	enum conf_format format = c->format;
 	char path[PATH_MAX];
 
-	if (!c->path) /* an empty CD drive has neither file nor format */
+	/* an empty CD drive has neither file nor format */
+	if (!c->path || streq(c->id, IDENTITY_NOT_KEPT))
 		return 0;
 	device_disk_path(c, c->path, image_dir, path);
 	if (format == CONF_FORMAT_AUTO && d && streq(d->path, path))
@@ -308,7 +309,7 @@ unsigned identity_slot(struct identity *id, const char *device, unsigned first, 
 	}
 	while (first < end && used[first])
 		first++;
-	if (first < end) {
+	if (first < end && !strstr(device, IDENTITY_NOT_KEPT)) {
 		identity_add_slot(id, device, first);
 		id->dirty = true;
 	}

@@ -26,6 +26,9 @@
 /* Slots are numbers below IDENTITY_SLOTS_MAX; qemu/device.h defines their meaning. */
 enum { IDENTITY_SLOTS_MAX = 250, IDENTITY_IMAGES_MAX = 1024 };
 
+/* The id of a CD of one process only: nothing of it is kept, nor is its slot. */
+#define IDENTITY_NOT_KEPT "vmkeep-once"
+
 struct identity_nic {
 	char *id;
 	uint8_t mac[ETH_ALEN];

@@ -10,6 +10,7 @@
 #include "supervisor/host/meminfo.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/nic.h"
+#include "supervisor/start/once.h"
 #include "supervisor/start/plan.h"
 #include "supervisor/start/start.h"
 #include "supervisor/vm/bases.h"
@@ -38,7 +39,9 @@ int start_configuration(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 
-	if (conf_vm_copy(&vm->proc.conf, &vm->file.conf, e) < 0)
+	if (once_configuration(vm, &vm->proc.conf, e) < 0 && vm->once)
+		return e->number;
+	if (e->number)
 		log_error(vm->name, "%s", e->text);
 	return STEP_DONE;
 }

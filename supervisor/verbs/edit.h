@@ -13,6 +13,9 @@
 int edit_may(const struct daemon *d, enum api_role role, const struct conf_vm *from,
 	const struct conf_vm *to, struct err *e);
 
+/* An absolute path that is not in the image directory: only root may use it. */
+bool edit_is_outside(const struct daemon *d, const char *path);
+
 /* The manager that X-Managed= names in one of the VM's files, or NULL. */
 const char *edit_managed(const struct conf_vm *c);
 /* Refuses a change if there is one. */

@@ -36,7 +36,7 @@ static bool edit_may_has_path(
 	return false;
 }
 
-static bool edit_may_is_outside(const struct daemon *d, const char *path)
+bool edit_is_outside(const struct daemon *d, const char *path)
 {
 	size_t len = strlen(d->image_dir);
 
@@ -49,7 +49,7 @@ static int edit_may_path(const struct daemon *d, enum api_role role, const struc
 {
 	if (!path || edit_may_has_path(from, disk, path))
 		return 0;
-	if (edit_may_is_outside(d, path))
+	if (edit_is_outside(d, path))
 		return err_set(e, ERR_PERMISSION,
 			"only root may use '%s' for disk '%s': it is outside of the stores", path,
 			disk->id);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* start, stop, kill, wait, ssh. Each completes when the state is reached, not when it is requested. */
 #include "base/mem.h"
+#include "supervisor/start/once.h"
+#include "supervisor/verbs/edit.h"
 #include "supervisor/verbs/verb.h"
 
 enum { SSH_SECONDS = 60 };
@@ -102,8 +104,34 @@ void verb_life(struct vm *vm, struct request *r, verb_act_fn *act, enum vm_goal 
 	vm_wait(vm, goal, 0, life_done, l);
 }
 
+/* The rules for Path= of a CD, see edit_may(). */
+static int life_may_boot(
+	const struct vm *vm, const struct request *r, const char *iso, struct err *e)
+{
+	if (!iso != !request_bool(r, "once", false))
+		return err_set(e, ERR_USAGE, "--iso and --once belong together");
+	if (!iso)
+		return 0;
+	if (!vm_state_is_down(vm->st.state)) {
+		err_set(e, ERR_WRONG_STATE, "is %s: a CD to boot from is for a start",
+			vm_state_name(vm->st.state));
+		return err_hint(e, "vmkeep stop %s first", vm->name);
+	}
+	if (request_role(r) < API_ROLE_OPERATOR)
+		return err_set(
+			e, ERR_PERMISSION, "only an operator may use another image, '%s'", iso);
+	if (edit_is_outside(vm->daemon, iso) && request_role(r) < API_ROLE_ROOT)
+		return err_set(e, ERR_PERMISSION,
+			"only root may use '%s': it is outside of the stores", iso);
+	return 0;
+}
+
 static int life_start(struct vm *vm, const struct request *r, struct err *e)
 {
+	const char *iso = request_string(r, "iso");
+
+	if (life_may_boot(vm, r, iso, e) < 0 || once_set(vm, iso, e) < 0)
+		return e->number;
 	return vm_start(vm, request_bool(r, "paused", false), request_who(r), e);
 }
 

@@ -63,6 +63,7 @@ void vm_exited(struct vm *vm)
 {
 	struct policy_verdict v;
 
+	free_ptr(&vm->once);
 	if (vm_state_has_process(vm->st.state) &&
 		clock_boot() - vm->proc.started_boot > SETTLED_SECONDS)
 		policy_settled(&vm->st.policy);

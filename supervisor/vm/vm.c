@@ -63,6 +63,7 @@ void vm_free(struct vm *vm)
 	free(vm->identity_problem);
 	free(vm->held.why);
 	free(vm->revert);
+	free(vm->once);
 	free(vm->name);
 	free(vm);
 }

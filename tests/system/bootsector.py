@@ -64,3 +64,16 @@ def boot_sector(guest, banner=""):
 
 def image(guest, banner="", size=SIZE):
     return boot_sector(guest, banner).ljust(size, b"\0")
+
+
+def cd(guest, banner=""):
+    """A CD in El Torito's format that boots the sector: the least that SeaBIOS reads."""
+    def descriptor(kind, rest=b""):
+        return (bytes([kind]) + b"CD001\1" + rest).ljust(2048, b"\0")
+    check = struct.pack("<BBH24sHH", 1, 0, 0, b"", 0, 0xaa55)
+    total = sum(struct.unpack("<16H", check)) & 0xffff
+    catalog = struct.pack("<BBH24sHH", 1, 0, 0, b"", (0x10000 - total) & 0xffff, 0xaa55)
+    catalog += struct.pack("<BBHBBHI", 0x88, 0, 0, 0, 0, 1, 20)
+    record = b"EL TORITO SPECIFICATION".ljust(64, b"\0") + struct.pack("<I", 19)
+    return (bytes(16 * 2048) + descriptor(1) + descriptor(0, record) + descriptor(255) + catalog.ljust(2048, b"\0")
+            + boot_sector(guest, banner).ljust(2048, b"\0")).ljust(SIZE, b"\0")
