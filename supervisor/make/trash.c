@@ -16,11 +16,12 @@
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vanished.h"
 
-static const double TRASH_SECONDS = 120, DAY_SECONDS = 86400;
+static const double TRASH_SECONDS = 120, HOUR_SECONDS = 3600, DAY_SECONDS = 86400;
 
 enum { ANSWER_MAX = 1 << 20 };
 
 struct trash_running {
+	struct trash_pruner *pruner; /* if something is moved */
 	trash_fn *done;
 	void *data;
 };
@@ -191,6 +192,8 @@ static json_t *trash_stores(const struct daemon *d)
 
 /* --- the child --- */
 
+static void trash_prune(void *data);
+
 static void trash_on_done(void *data, const struct child_result *c)
 {
 	struct trash_running *t = data;
@@ -210,6 +213,8 @@ static void trash_on_done(void *data, const struct child_result *c)
 		confine_error(json_object_get(answer, "error"), &e);
 	else if (!images)
 		err_set(&e, ERR_FAILED, "the child that moves images was killed");
+	if (t->pruner)
+		trash_prune(t->pruner);
 	t->done(t->data, images, images ? NULL : &e);
 	json_decref(answer);
 	free(t);
@@ -235,7 +240,7 @@ int trash_run(struct daemon *d, const char *name, const char *uuid, const json_t
 		"others", others, "images", images);
 	text = json_dumps(request, JSON_COMPACT);
 	t = xcalloc(1, sizeof *t);
-	*t = (struct trash_running){ done, data };
+	*t = (struct trash_running){ move ? d->trash : NULL, done, data };
 	o.input = text;
 	o.data = t;
 	if (!child_run(d->loop.ev, &o, e))
@@ -249,6 +254,7 @@ int trash_run(struct daemon *d, const char *name, const char *uuid, const json_t
 
 struct trash_pruner {
 	struct daemon *daemon;
+	double wall, boot; /* what the clocks said up to a day ago, or at the daemon's start */
 	struct loop_timer timer;
 	struct child *child;
 };
@@ -264,12 +270,27 @@ static void trash_on_pruned(void *data, const struct child_result *c)
 			*said ? said : "the child was killed");
 }
 
+/* The wall clock may be wrong, above all while a host starts, and what is removed is gone: it counts
+ * only as far as time has passed since it was read before. If it was set, it is believed a day
+ * later. */
+static double trash_clock(struct trash_pruner *p)
+{
+	double wall = clock_wall(), passed = clock_boot() - p->boot, believed;
+
+	believed = p->wall + passed < wall ? p->wall + passed : wall;
+	if (passed >= DAY_SECONDS) {
+		p->wall = wall;
+		p->boot += passed;
+	}
+	return believed;
+}
+
 static void trash_prune(void *data)
 {
 	struct trash_pruner *p = data;
 	const struct daemon *d = p->daemon;
 	_cleanup_(free_ptr) char *before =
-		xasprintf("%lld", (long long)(clock_wall() - TRASH_DAYS * DAY_SECONDS));
+		xasprintf("%lld", (long long)(trash_clock(p) - TRASH_DAYS * DAY_SECONDS));
 	const char **argv = xcalloc(d->conf.stores + 5, sizeof *argv);
 	struct child_options o = { .argv = argv,
 		.timeout = TRASH_SECONDS,
@@ -296,8 +317,10 @@ struct trash_pruner *trash_pruner_new(struct daemon *d)
 	struct trash_pruner *p = xcalloc(1, sizeof *p);
 
 	p->daemon = d;
+	p->wall = clock_wall();
+	p->boot = clock_boot();
 	loop_timer_init(&p->timer, d->loop.ev, trash_prune, p);
-	trash_prune(p);
+	loop_timer_start(&p->timer, HOUR_SECONDS); /* until then, the clock has been set */
 	return p;
 }
 

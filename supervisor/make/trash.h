@@ -3,7 +3,7 @@
  * supervisor/make/trash.h - moves a VM's images to the trash of their stores
  *
  * An image DIR/a.qcow2 of a store becomes DIR/.trash/a.qcow2.TIME, in a directory for root only.
- * TRASH_DAYS later it is removed, by the first daemon that starts then, or by one that runs. A child
+ * TRASH_DAYS later it is removed, by a daemon that runs for an hour, or moves another one. A child
  * does it, `vmkeepd --trash`, because the daemon opens nothing in a store.
  *
  * Only what nobody else needs is moved: an image that another VM's files or identity name, one that
@@ -32,7 +32,8 @@ typedef void trash_fn(void *data, const json_t *images, const struct err *e);
 int trash_run(struct daemon *d, const char *name, const char *uuid, const json_t *images, bool move,
 	trash_fn *done, void *data, struct err *e);
 
-/* Removes what is too old, in a child that nobody waits for; now and every day from then on. */
+/* Removes what is too old, in a child that nobody waits for: in an hour, every day from then on, and
+ * whenever something was moved there. */
 struct trash_pruner;
 struct trash_pruner *trash_pruner_new(struct daemon *d);
 void trash_pruner_free(struct trash_pruner *p);

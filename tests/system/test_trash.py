@@ -12,6 +12,7 @@ import pytest
 import vmk
 from steps import Steps
 from test_asks import typed
+from test_clocks import Clocks
 from test_stores import place, stores
 from walk import walk
 
@@ -226,17 +227,38 @@ def test_owner(daemon):
     assert names(daemon) == ["a.raw"]
 
 
-def test_prune(world):
-    """A daemon that starts removes what was moved there more than seven days ago, by the time in the name."""
+def fill(world, *days):
     where = os.path.join(world.images, ".trash")
     os.makedirs(where, mode=0o700)
     now = int(time.time())
-    for name in ("old.%d" % (now - 8 * 86400), "new.%d" % (now - 6 * 86400), "no time", "future.%d" % (now + 86400)):
+    for name in ["x%d.%d" % (day, now - day * 86400) for day in days] + ["no time"]:
         with open(os.path.join(where, name), "w") as f:
             f.write("image")
+
+
+def left(world):
+    """Each delete --disks looks for what is old, too."""
+    ran(world, "c")
+    world.ok("delete", "--yes", "--disks", "c")
+    return lambda: sorted(name.split(".")[0] for name in trash(world) if name[0] == "x")
+
+
+def test_prune(world):
+    """What was moved there more than seven days ago, by the time in the name, is removed."""
+    fill(world, 8, 6, -1)
     world.start()
-    world.eventually(lambda: len(trash(world)), lambda n: n == 3)
-    assert [name.split(".")[0] for name in trash(world)] == ["future", "new", "no time"]
+    world.eventually(left(world), lambda names: names == ["x-1", "x6"])
+    assert "no time" in trash(world)
+
+
+def test_the_clock_is_set(world):
+    """A clock that is wrong for a while removes nothing."""
+    fill(world, 8, 6)
+    clocks = Clocks(world)
+    world.start(env=clocks.env)
+    clocks.wall = 30 * 86400
+    clocks.step("an hour asleep")
+    world.eventually(left(world), lambda names: names == ["x6"])  # in the same look as x8
 
 
 def test_a_trash_of_another_user_is_left_alone(world):
