@@ -301,7 +301,11 @@ const struct api_verb api_verbs[] = {
 	  .help = "write the file of a new VM",
 	  .text = "Prints the file. The name must be new: no file of that name is replaced, and no state "
 		"of a vanished VM is taken over. A disk of a size is created by the first start, "
-		"at NAME-ID.qcow2 in the image directory; a path names an image that is there. With "
+		"at NAME-ID.qcow2 in the image directory; a path names an image that is there. With --iso, "
+		"--start and a disk, the CD is in a drive until the VM is off for the first time, and boots "
+		"while the disk does not; resets keep it, and the file does not have it. If it is needed "
+		"again: start NAME --iso FILE --once. Otherwise, and with keys of CDROM.cd, the CD is "
+		"written to the file and stays. With "
 		"--image, the first disk is an overlay on the image, which stays as it is and may have any "
 		"number of them; it is as large as the image, or as --disk says. Disks are called root, data, data2 and so on, NICs lan, lan2. Also takes --name, "
 		"--virt-type, --graphics and --autostart of virt-install(1), and ignores its "

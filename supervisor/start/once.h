@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/start/once.h - start --iso --once: one more CD, which boots first, for one process
+ * supervisor/start/once.h - start --iso --once, create --iso --start: one more CD, for one process
  *
  * vm->once is the CD's path from the request until that process has ended, or the start failed. It is
  * in the configuration of the process only: neither the file nor the identity has it, and the next
@@ -11,8 +11,9 @@
 
 #include "supervisor/vm/vm.h"
 
-/* Sets the CD for the start that follows; NULL: none. Changes nothing if it fails. */
-int once_set(struct vm *vm, const char *iso, struct err *e);
+/* Sets the CD for the start that follows; NULL: none. It boots first, or last, after empty disks.
+ * Changes nothing if it fails. */
+int once_set(struct vm *vm, const char *iso, bool last, struct err *e);
 /* to: the configuration of the file, with that CD. */
 int once_configuration(const struct vm *vm, struct conf_vm *to, struct err *e);
 

@@ -8,6 +8,7 @@
 #include "supervisor/core/replace.h"
 #include "supervisor/make/image.h"
 #include "supervisor/qemu/identity.h"
+#include "supervisor/start/once.h"
 #include "supervisor/verbs/edit.h"
 #include "supervisor/verbs/verb.h"
 
@@ -18,6 +19,7 @@ struct create {
 	char *name, *path;
 	char uuid[37];
 	json_t *words;
+	char *iso; /* the CD of the first start, which is not in the file; NULL: none */
 	struct buf text;
 	bool start, dry;
 	enum api_role role;
@@ -27,12 +29,13 @@ static void create_free(struct create *c)
 {
 	json_decref(c->words);
 	buf_release(&c->text);
+	free(c->iso);
 	free(c->name);
 	free(c->path);
 	free(c);
 }
 
-static int create_compose(struct create *c, struct err *e)
+static int create_compose(struct create *c, const char *without, struct err *e)
 {
 	const struct conf_source empty = { .file = c->path, .text = "" };
 	struct conf_edit *ed = conf_edit_new(&empty, 1, &c->daemon->conf);
@@ -41,8 +44,9 @@ static int create_compose(struct create *c, struct err *e)
 	int r = 0;
 
 	json_array_foreach (c->words, i, word)
-		if (r == 0)
+		if (r == 0 && !streq(json_string_value(word), without))
 			r = conf_edit_set(ed, json_string_value(word), e);
+	buf_clear(&c->text);
 	if (r == 0)
 		conf_edit_text(ed, 0, &c->text);
 	conf_edit_free(ed);
@@ -115,7 +119,8 @@ static void create_on_written(void *data, const struct err *failed)
 
 	if (vm)
 		vm_history(vm, "create", c->job->who, NULL);
-	if (vm && c->start && vm_start(vm, false, c->job->who, &e) == 0)
+	if (vm && c->start && once_set(vm, c->iso, true, &e) == 0 &&
+		vm_start(vm, false, c->job->who, &e) == 0)
 		vm_wait(vm, VM_GOAL_UP, 0, create_on_started, c);
 	else
 		create_finish(c, vm, failed ? failed : e.number ? &e : NULL);
@@ -132,10 +137,15 @@ static int create_write(struct create *c, struct err *e)
 
 static void create_go_on(struct create *c)
 {
+	_cleanup_(free_ptr) char *cd = c->iso ? xasprintf(CREATE_CD "Path=%s", c->iso) : NULL;
 	struct err e = ERR_INIT;
-	int r = create_compose(c, &e);
+	int r = create_compose(c, NULL, &e);
 
 	if (r == 0)
+		r = create_check_text(c, &e);
+	if (r == 0 && cd)
+		r = create_compose(c, cd, &e);
+	if (r == 0 && cd)
 		r = create_check_text(c, &e);
 	if (r == 0 && c->r && !c->dry)
 		r = create_write(c, &e);
@@ -185,6 +195,8 @@ static int create_prepare(struct create *c, struct err *e)
 	if (create_name_may(c->daemon, c->name, e) < 0)
 		return e->number;
 	c->words = create_words(request_arguments(c->r), c->uuid, e);
+	if (create_words_installs(request_arguments(c->r)))
+		c->iso = xstrdup(request_string(c->r, "iso"));
 	return c->words ? 0 : e->number;
 }
 

@@ -6,6 +6,7 @@
 #define SUPERVISOR_VERBS_CREATE_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -19,6 +20,10 @@ const char *create_words_base(const json_t *words);
 const char *create_words_store(const json_t *words);
 /* Adds the size of disk root, if none is given, to that of its base; else it must not be smaller. */
 int create_words_size(json_t *words, uint64_t size, struct err *e);
+
+/* A CD that is there only until the VM is off: it is started at once, and has a disk to install to. */
+#define CREATE_CD "CDROM.cd."
+bool create_words_installs(const json_t *arguments);
 
 /* Names are unique regardless of case, and as DNS names; and no state of a VM whose file is gone is
  * taken over. Not pure: create_name.c */

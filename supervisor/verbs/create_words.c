@@ -245,7 +245,7 @@ json_t *create_words(const json_t *arguments, const char *uuid, struct err *e)
 	}
 	create_elements(words, &disk, arguments, &disks);
 	if (iso)
-		create_add(words, "CDROM.cd.Path=%s", iso);
+		create_add(words, CREATE_CD "Path=%s", iso);
 	if (create_nics(words, arguments, e) < 0) {
 		json_decref(words);
 		return NULL;
@@ -253,4 +253,28 @@ json_t *create_words(const json_t *arguments, const char *uuid, struct err *e)
 	json_array_foreach (keys, i, word)
 		json_array_append(words, word);
 	return words;
+}
+
+/* A key of that drive, or one that names it. */
+static bool create_is_about_cd(const char *key)
+{
+	const char *value = strrchr(key, '=');
+
+	return strncmp(key, CREATE_CD, strlen(CREATE_CD)) == 0 ||
+	       (strncmp(key, "Boot.Order", strlen("Boot.Order")) == 0 && streq(value, "=cd"));
+}
+
+bool create_words_installs(const json_t *arguments)
+{
+	const char *iso = json_string_value(json_object_get(arguments, "iso"));
+	const json_t *keys = json_object_get(arguments, "keys");
+	bool own = false; /* it is meant to stay */
+	json_t *key;
+	size_t i;
+
+	json_array_foreach (keys, i, key)
+		own = own || create_is_about_cd(json_string_value(key));
+	return iso && !strchr(iso, '%') && !own &&
+	       json_is_true(json_object_get(arguments, "start")) &&
+	       (json_object_get(arguments, disk.argument) || json_object_get(arguments, "image"));
 }

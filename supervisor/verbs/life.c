@@ -130,7 +130,7 @@ static int life_start(struct vm *vm, const struct request *r, struct err *e)
 {
 	const char *iso = request_string(r, "iso");
 
-	if (life_may_boot(vm, r, iso, e) < 0 || once_set(vm, iso, e) < 0)
+	if (life_may_boot(vm, r, iso, e) < 0 || once_set(vm, iso, false, e) < 0)
 		return e->number;
 	return vm_start(vm, request_bool(r, "paused", false), request_who(r), e);
 }

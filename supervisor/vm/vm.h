@@ -220,7 +220,8 @@ struct vm {
 	const char *
 		busy; /* operation that excludes others and any start, or NULL; ends in vm_idle() */
 
-	char *once; /* path of a CD for the next process only: start/once.h; NULL: none */
+	char *once;	/* path of a CD for the next process only: start/once.h; NULL: none */
+	bool once_last; /* it boots after all other devices */
 	struct vm_revert *revert; /* a revert that did not finish: revert.h; NULL: none */
 	struct vm_start *start;	  /* in progress: start.h; NULL: none */
 	struct err *start_error;  /* why the last start failed */

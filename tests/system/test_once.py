@@ -120,3 +120,80 @@ def test_rights(daemon):
     daemon.ok("start", "a", "--iso", daemon.images + "/rescue.iso", "--once", **operator)
     daemon.ok("kill", "a")
     daemon.ok("start", "a", "--iso", outside, "--once")
+
+
+# create --iso --start
+
+
+INSTALL = ("create", "a", "--memory", "16", "--network", "none", "--firmware", "bios", "--iso", "rescue.iso")
+
+
+def boot_disk(world, banner):
+    """What an installer does: from now on the disk boots."""
+    with open(os.path.join(world.images, "a.raw"), "r+b") as f:
+        f.write(bootsector.boot_sector("polite", banner))
+
+
+def empty_disk(world):
+    with open(os.path.join(world.images, "a.raw"), "wb") as f:
+        f.truncate(bootsector.SIZE)
+
+
+def test_install(daemon):
+    """The disk is empty: the CD boots, also after a reset and with another daemon. The guest powers itself off: the CD
+    is gone."""
+    rescue(daemon, "leave")
+    empty_disk(daemon)
+    out = daemon.ok(*INSTALL, "--disk", "a.raw", "--start")
+    assert "CDROM" not in out and "CDROM" not in vmk.read_text(daemon.config + "/a.vm")
+    boots(daemon, "rescue")
+    assert disks(daemon) == ["root", "vmkeep-once"]
+    daemon.ok("reset", "a")
+    boots(daemon, "rescue", 2)
+    daemon.kill_daemon()
+    daemon.start()
+    assert disks(daemon) == ["root", "vmkeep-once"]
+    boot_disk(daemon, "up\r\n")
+    daemon.ok("qmp", "a", "system_reset")
+    boots(daemon, "up")
+    assert disks(daemon) == ["root", "vmkeep-once"], "the disk boots first, with the CD still there"
+    daemon.ok("stop", "a")
+    daemon.ok("start", "a")
+    boots(daemon, "up", 2)
+    assert disks(daemon) == ["root"] and [row["id"] for row in kept(daemon)["disks"]] == ["root"]
+
+
+def test_the_guest_powers_off(daemon):
+    """By itself, as installers do at the end."""
+    rescue(daemon, "leave")
+    empty_disk(daemon)
+    daemon.ok(*INSTALL, "--disk", "a.raw", "Boot.Order=root", "--start")
+    boots(daemon, "rescue")
+    console = daemon.console("a")
+    console.type("x")
+    daemon.wait_state("a", "stopped")
+    boot_disk(daemon, "up\r\n")
+    daemon.ok("start", "a")
+    boots(daemon, "up")
+    assert disks(daemon) == ["root"]
+
+
+@pytest.mark.parametrize("more", [["--disk", "a.raw"], ["--start"], ["--disk", "a.raw", "--start", "CDROM.cd.Bus=sata"],
+                                  ["--disk", "a.raw", "--start", "Boot.Order=cd"]])
+def test_a_cd_that_stays(daemon, more):
+    """Without a start, without a disk, or with keys of its own it is in the file."""
+    rescue(daemon)
+    empty_disk(daemon)
+    assert "Path=rescue.iso" in daemon.ok(*INSTALL, *more)
+    assert "Path=rescue.iso" in vmk.read_text(daemon.config + "/a.vm")
+    daemon.ok("start", "a")
+    boots(daemon, "rescue")
+    assert "vmkeep-once" not in disks(daemon)
+
+
+def test_rights_to_the_cd(daemon):
+    """As if it were in the file, and nothing is written."""
+    operator = {"user": "bob", "groups": ["vmkeep"]}
+    for path, says in ((daemon.base + "/x.iso", "only root may use"), ("../x.iso", "Path")):
+        said = daemon.vmkeep("create", "a", "--disk", "1M", "--start", "--iso", path, **operator)
+        assert said.code and says in said.err and not os.path.exists(daemon.config + "/a.vm"), said
