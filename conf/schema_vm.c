@@ -317,11 +317,11 @@ static const struct conf_key agent_keys[] = {
 static const struct conf_key cloud_init_keys[] = {
 	{ .name = "User",          STRING(WORD, conf_vm, seed.user), .check = conf_word_login,
 	  .what = "a user name other than root, such as anna",
-	  .help = "The user that the guest gets, who may become root with sudo. Default: the "
-		  "user that the image has for this purpose." },
+	  .help = "The user that the guest gets, who may become root with sudo; vmkeep ssh logs in as "
+		  "this user. Default: the user that the image has for this purpose." },
 	{ .name = "SSHKey",        LIST(TEXT, conf_vm, seed.keys), .check = conf_word_ssh_key,
-	  .what = "a public key of ssh such as ssh-ed25519 AAAA... anna@laptop",
-	  .help = "A public key that the user may log in with, as in a file id_*.pub." },
+	  .what = "a public key of ssh, as in a file id_*.pub",
+	  .help = "A public key that the user may log in with." },
 	{ .name = "PasswordFile",  STRING(PATH, conf_vm, seed.password), .root = true,
 	  .check = conf_word_absolute, .what = "an absolute path",
 	  .help = "A file of root's, which nobody else may read, with the user's password: "

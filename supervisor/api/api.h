@@ -44,7 +44,7 @@ const char *api_type_name(enum api_type t);
 /* "infinity", in seconds; also the largest value accepted. */
 enum { API_TIME_MAX = 1000 * 1000 * 1000 };
 
-enum { API_ARGS_MAX = 16, API_ALIASES_MAX = 6 };
+enum { API_ARGS_MAX = 20, API_ALIASES_MAX = 6 };
 
 struct api_arg {
 	const char *name; /* in "arguments" */

@@ -35,6 +35,7 @@ const struct api_field api_ssh[] = {
 	{ "state", API_TEXT, "the current state" },
 	{ "address", API_TEXT },
 	{ "uuid", API_TEXT },
+	{ "user", API_TEXT, "of [CloudInit] User=, null if that is not set" },
 	END
 };
 const struct api_field api_forget[] = {

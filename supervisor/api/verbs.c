@@ -179,11 +179,12 @@ const struct api_verb api_verbs[] = {
 		  .client = true },
 		TIMEOUT("how long to wait for an address, one minute by default"),
 	  },
-	  .result = "the address that the guest has leased, and the VM's UUID",
+	  .result = "the address that the guest has leased, the VM's UUID and its user",
 	  .returns = { .members = api_ssh },
 	  .help = "log in to a guest with ssh",
 	  .text = "Waits until the guest has leased an address, then runs ssh with it; the exit "
-		"status is that of ssh. User and port are by default those that ssh chooses. Host "
+		"status is that of ssh. The user is by default that of [CloudInit] User=; without it, user "
+		"and port are those that ssh chooses. Host "
 		"keys are kept in your known_hosts under UUID.vmkeep: a new one is accepted, one "
 		"that has changed is refused, and another VM that gets the address or the name is "
 		"not mistaken for this one. ssh passes the words of the command on as one line, "
@@ -288,6 +289,11 @@ const struct api_verb api_verbs[] = {
 		  "as in default,mac=52:54:00:11:22:33; default if not given; may be repeated" },
 		{ "bridge", API_WORDS, false, "--bridge BRIDGE", "a bridge of the host; may be repeated" },
 		{ "address", API_STRING, false, "--address ADDRESS", "the IPv4 address of the NIC" },
+		{ "user", API_STRING, false, "--user USER", "the user that cloud-init makes in the guest" },
+		{ "ssh-key", API_WORDS, false, "--ssh-key KEY", "a public key of ssh for that user, or a file "
+		  "with some; may be repeated" },
+		{ "cloud-init", API_STRING, false, "--cloud-init FILE", "a file of root's with user data for "
+		  "cloud-init, which must stay there" },
 		{ "firmware", API_STRING, false, "--firmware FIRMWARE", "uefi if not given; an "
 		  "installation does not survive a change", CHOICES("uefi", "bios") },
 		{ "enable", API_BOOL, false, "--enable", "start it with the host if it was up when the host "

@@ -76,6 +76,7 @@ int check_run(struct command *c);   /* check.c */
 int events_run(struct command *c);  /* events.c */
 int stream_run(struct command *c);  /* stream.c */
 int ssh_run(struct command *c);	    /* ssh.c */
+int create_run(struct command *c);  /* create.c */
 int console_run(struct command *c); /* console.c */
 int start_run(struct command *c);   /* also there: with --console */
 int start_status(const json_t *result);

@@ -48,8 +48,9 @@ static bool ssh_is_address(const char *text)
 }
 
 /* Returns only if it fails. */
-static int ssh_become(const struct command *c, const char *address, const char *uuid, struct err *e)
+static int ssh_become(const struct command *c, const json_t *answer, struct err *e)
 {
+	const char *uuid = ssh_text(answer, "uuid"), *user = ssh_text(answer, "user");
 	const json_t *own = c->args->own, *words = json_object_get(own, "command"),
 		     *port = json_object_get(own, "port");
 	_cleanup_(free_ptr) char *alias = xasprintf("HostKeyAlias=%s.vmkeep", uuid);
@@ -63,11 +64,15 @@ static int ssh_become(const struct command *c, const char *address, const char *
 	ssh_add(&s, "ssh");
 	ssh_add_option(&s, "-o", alias);
 	ssh_add_option(&s, "-o", "StrictHostKeyChecking=accept-new");
-	ssh_add_option(&s, "-l", ssh_text(own, "user"));
+	if (json_object_get(own, "user"))
+		user = ssh_text(own, "user");
+	else if (user && !conf_word_login(user))
+		user = NULL;
+	ssh_add_option(&s, "-l", user);
 	ssh_add_option(&s, "-p", number);
 	/* without this, ssh looks for options of its own in the command */
 	ssh_add(&s, "--");
-	ssh_add(&s, address);
+	ssh_add(&s, ssh_text(answer, "address"));
 	json_array_foreach (words, i, word)
 		ssh_add(&s, json_string_value(word));
 	signal(SIGPIPE, SIG_DFL);
@@ -102,6 +107,6 @@ int ssh_run(struct command *c)
 			      conf_word_uuid(ssh_text(answer, "uuid"))))
 		err_set(&e, ERR_FAILED, "vmkeepd answered without an address or a UUID");
 	else if (answer)
-		ssh_become(c, ssh_text(answer, "address"), ssh_text(answer, "uuid"), &e);
+		ssh_become(c, answer, &e);
 	return errors_print(c->target[0], &e);
 }

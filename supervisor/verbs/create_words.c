@@ -212,6 +212,21 @@ int create_words_size(json_t *words, uint64_t size, struct err *e)
 	return 0;
 }
 
+static void create_seed(json_t *words, const json_t *arguments)
+{
+	const char *user = json_string_value(json_object_get(arguments, "user")),
+		   *data = json_string_value(json_object_get(arguments, "cloud-init"));
+	json_t *key;
+	size_t i;
+
+	if (user)
+		create_add(words, "CloudInit.User=%s", user);
+	json_array_foreach (json_object_get(arguments, "ssh-key"), i, key)
+		create_add(words, "CloudInit.SSHKey%s=%s", i ? "+" : "", json_string_value(key));
+	if (data)
+		create_add(words, "CloudInit.UserData=%s", data);
+}
+
 json_t *create_words(const json_t *arguments, const char *uuid, struct err *e)
 {
 	const char *memory = json_string_value(json_object_get(arguments, "memory")),
@@ -250,6 +265,7 @@ json_t *create_words(const json_t *arguments, const char *uuid, struct err *e)
 		json_decref(words);
 		return NULL;
 	}
+	create_seed(words, arguments);
 	json_array_foreach (keys, i, word)
 		json_array_append(words, word);
 	return words;

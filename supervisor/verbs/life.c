@@ -236,10 +236,11 @@ void verb_wait(struct vm *vm, struct request *r)
 
 static json_t *life_ssh(struct vm *vm)
 {
-	const char *uuid = vm->proc.conf.uuid;
+	const char *uuid = vm->proc.conf.uuid, *user = vm->proc.conf.seed.user;
 	json_t *result = life_address(vm);
 
 	json_object_set_new(result, "uuid", json_string(uuid ? uuid : vm->identity.uuid));
+	json_object_set_new(result, "user", user ? json_string(user) : json_null());
 	return result;
 }
 

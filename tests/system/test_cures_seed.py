@@ -3,6 +3,7 @@
 import os
 
 from cures import cure, disk, rows_of, vm
+from test_seed import KEY
 
 DATA = "#cloud-config\n{}\n"
 
@@ -96,6 +97,16 @@ def no_user_data(p, daemon):
     p.refused("start", "a", code=2)
     daemon.write("file", "#cloud-config\npackages: [x]\n")
     daemon.ok("start", "a")
+
+
+@cure("the public key is in %s.pub")
+def a_private_key(p, daemon):
+    path = os.path.join(daemon.base, "id")
+    for name, text in ((path, "-----BEGIN OPENSSH PRIVATE KEY-----\n"), (path + ".pub", KEY + "\n")):
+        with open(name, "w", encoding="ascii") as f:
+            f.write(text)
+    hint = p.refused("create", "a", "--disk", "1M", "--ssh-key", path, code=2)
+    daemon.ok("create", "a", "--disk", "1M", "--ssh-key", hint.split()[-1])
 
 
 test_cure = rows_of(__name__)

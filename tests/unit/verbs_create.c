@@ -43,6 +43,9 @@ static const struct {
 	  "error: --address is for a VM with one NIC, this one has 2" },
 	{ "{'iso': 'x', 'network': ['none'], 'address': '10.0.0.7'}",
 	  "error: --address is for a VM with one NIC, this one has 0" },
+	{ "{'disk': ['a'], 'user': 'anna', 'ssh-key': ['k 1', 'k 2'], 'cloud-init': '/u'}",
+	  HEAD("1G", "uefi") "Disk.root.Path=a CloudInit.User=anna CloudInit.SSHKey=k 1 CloudInit.SSHKey+=k 2 "
+	  "CloudInit.UserData=/u" },
 	{ "{'keys': ['VM.Memory=3G', 'Boot.Kernel=/k']}",
 	  HEAD("1G", "uefi") "VM.Memory=3G Boot.Kernel=/k" },
 	{ "{'image': 'debian-13'}", HEAD("1G", "uefi") "Disk.root.Base=images/debian-13.qcow2" },
