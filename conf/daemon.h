@@ -27,6 +27,12 @@ struct conf_store { /* [Store ID] */
 	bool require_mount, read_only;
 };
 
+struct conf_quota { /* [Quota USER] or [Quota @GROUP]: what each such user may own; 0: no bound */
+	const char *id;
+	struct conf_place place;
+	uint64_t vms, memory, disk;
+};
+
 /* The name of the image directory among the stores. */
 #define CONF_STORE_DEFAULT "default"
 
@@ -43,6 +49,8 @@ struct conf_daemon {
 
 	struct conf_store *store;
 	size_t stores;
+	struct conf_quota *quota;
+	size_t quotas;
 
 	struct conf_default *defaults;
 	size_t n_defaults;

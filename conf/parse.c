@@ -8,6 +8,7 @@
 #include "conf/known.h"
 #include "conf/reader.h"
 #include "conf/renamed.h"
+#include "conf/word.h"
 
 static struct arena *parse_root_arena(void *root)
 {
@@ -115,7 +116,12 @@ static void parse_enter_element(struct conf_parse *p, const struct conf_section 
 	size_t n;
 	char *element = conf_elements(s, p->root, &n);
 
-	if (!conf_id_ok(id)) {
+	if (s->users && !conf_word_owner(id)) {
+		conf_problem(
+			p->problems, place, p->header, "'%s' is not a user name or @group", id);
+		return;
+	}
+	if (!s->users && !conf_id_ok(id)) {
 		conf_problem(p->problems, place, p->header,
 			"the id must be letters, digits, '.', '_' and '-', at most %d, and begin "
 			"with a letter or digit",

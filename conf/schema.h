@@ -43,6 +43,7 @@ struct conf_key {
 	enum conf_type type;
 	bool list;	       /* the field is a struct conf_list of strings of this type */
 	bool root;	       /* only root may set it */
+	bool operators;	       /* not for the VM's owner to set: it concerns others */
 	bool own;	       /* part of the VM's identity: not allowed in [Defaults] */
 	enum conf_apply apply; /* when a change takes effect */
 	size_t offset;	       /* of the field */
@@ -74,6 +75,7 @@ struct conf_section {
 	size_t variant;	       /* offset of the bool, 0: none */
 	bool is;	       /* the bool's value for this section */
 	enum conf_apply apply; /* when adding or removing one takes effect */
+	bool users;	       /* the id is a user or @group */
 
 	bool defaults; /* [Defaults]: its keys are Section.Key of the VM schema */
 };

@@ -50,6 +50,15 @@ static const struct conf_key store_keys[] = {
 	  .help = "Whether only CDs and disks with ReadOnly=yes may be in it." },
 };
 
+static const struct conf_key quota_keys[] = {
+	{ .name = "VMs",               UINT(conf_quota, vms, 0, 100000), .apply = CONF_APPLY_LIVE,
+	  .help = "How many VMs." },
+	{ .name = "Memory",            SIZE(conf_quota, memory), .apply = CONF_APPLY_LIVE,
+	  .help = "The sum of their Memory=, or of Max= in [Memory] where that is more." },
+	{ .name = "Disk",              SIZE(conf_quota, disk), .apply = CONF_APPLY_LIVE,
+	  .help = "The sum of Size= of their disks." },
+};
+
 static const struct conf_section sections[] = {
 	{ .name = "Daemon",   KEYS(daemon_keys), .help = "The daemon itself." },
 	{ .name = "Shutdown", KEYS(shutdown_keys), .help = "All guests together, when the host "
@@ -58,6 +67,9 @@ static const struct conf_section sections[] = {
 	  .help = "A place for images beside the image directory, which is the store default. Disks "
 		  "and CDs name it in Store=.",
 	  ELEMENTS(conf_store, conf_daemon, store, stores, 64) },
+	{ .name = "Quota",    KEYS(quota_keys), .users = true,
+	  .help = "What a user, or each member of a @group, may own. See QUOTAS.",
+	  ELEMENTS(conf_quota, conf_daemon, quota, quotas, 256) },
 	{ .name = "Defaults", .defaults = true,
 	  .help = "Defaults for VM files, written as Section.Key=value, such as "
 		  "Disk.Cache=writeback. They apply to every such section of every VM that "

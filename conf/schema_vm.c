@@ -86,7 +86,7 @@ static const struct conf_key vm_keys[] = {
 	  .what = "a UUID such as 7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d",
 	  .help = "Identifies the VM, whatever its file is called: see IDENTITY. Default: "
 		  "chosen once and pinned." },
-	{ .name = "Owner",       LIST(WORD, conf_vm, owner), .apply = CONF_APPLY_LIVE,
+	{ .name = "Owner",       LIST(WORD, conf_vm, owner), .operators = true, .apply = CONF_APPLY_LIVE,
 	  .check = conf_word_owner, .what = "a user name or @group",
 	  .help = "Users, and groups with a leading @, who may use this VM without being "
 		  "operators." },
@@ -238,7 +238,7 @@ static const struct conf_key nic_keys[] = {
 	{ .name = "Network",    STRING(NAME, conf_nic, network), .preset = "default",
 	  .apply = CONF_APPLY_START,
 	  .help = "The network: the name of a .network file, or default." },
-	{ .name = "Bridge",     STRING(WORD, conf_nic, bridge), .apply = CONF_APPLY_START,
+	{ .name = "Bridge",     STRING(WORD, conf_nic, bridge), .operators = true, .apply = CONF_APPLY_START,
 	  .check = conf_word_ifname, .what = "an interface name of at most 15 bytes",
 	  .help = "Instead of Network: an existing bridge that vmkeep does not manage." },
 	{ .name = "Model",      ENUM(conf_nic_model, conf_nic, model, nic_names),
@@ -263,17 +263,17 @@ static const struct conf_key display_keys[] = {
 	{ .name = "Type",            ENUM(conf_display, conf_vm, display, display_names),
 	  .preset = "vnc",
 	  .help = "Whether there is a screen." },
-	{ .name = "Listen",          STRING(WORD, conf_vm, listen), .check = conf_word_listen,
+	{ .name = "Listen",          STRING(WORD, conf_vm, listen), .operators = true, .check = conf_word_listen,
 	  .what = "unix or an IP address", .preset = "unix", .apply = CONF_APPLY_START,
 	  .help = "Where VNC listens: unix is a socket in the run directory, for root." },
 	{ .name = "Port",            UINT(conf_vm, port, 1, 65535), .zero = "auto",
 	  .preset = "auto",
 	  .own = true, .apply = CONF_APPLY_START,
 	  .help = "TCP port; auto is the first free one from 5900 on." },
-	{ .name = "Password",        STRING(WORD, conf_vm, password), .apply = CONF_APPLY_START,
+	{ .name = "Password",        STRING(WORD, conf_vm, password), .operators = true, .apply = CONF_APPLY_START,
 	  .check = conf_word_file, .what = "the name of a file in the configuration directory",
 	  .help = "A file in the configuration directory that holds the password." },
-	{ .name = "AllowNoPassword", BOOL(conf_vm, allow_no_password), .preset = "no",
+	{ .name = "AllowNoPassword", BOOL(conf_vm, allow_no_password), .operators = true, .preset = "no",
 	  .apply = CONF_APPLY_START,
 	  .help = "Allows VNC over TCP without a password." },
 	{ .name = "Video",           ENUM(conf_video, conf_vm, video, video_names), .preset = "std",
@@ -291,11 +291,11 @@ static const struct conf_key serial_keys[] = {
 	  .help = "serial is a 16550 UART, virtio a paravirtual console." },
 	{ .name = "Log",     BOOL(conf_serial, log), .preset = "yes",
 	  .help = "Whether the guest's output is logged." },
-	{ .name = "LogSize", SIZE(conf_serial, log_size), .min = 4 * KIB, .max = TIB,
+	{ .name = "LogSize", SIZE(conf_serial, log_size), .operators = true, .min = 4 * KIB, .max = TIB,
 	  .preset = "4M",
 	  .apply = CONF_APPLY_START,
 	  .help = "Size at which the log is rotated." },
-	{ .name = "LogKeep", UINT(conf_serial, log_keep, 0, 100), .preset = "3",
+	{ .name = "LogKeep", UINT(conf_serial, log_keep, 0, 100), .operators = true, .preset = "3",
 	  .apply = CONF_APPLY_START,
 	  .help = "How many rotated logs are kept." },
 };
@@ -404,7 +404,7 @@ static const struct conf_key lifecycle_keys[] = {
 	{ .name = "After",           LIST(NAME, conf_vm, after), .apply = CONF_APPLY_LIVE,
 	  .help = "VMs and networks that start before this VM at boot, and stop after it at "
 		  "shutdown. The VM starts even if they failed." },
-	{ .name = "Requires",        LIST(NAME, conf_vm, requires), .apply = CONF_APPLY_LIVE,
+	{ .name = "Requires",        LIST(NAME, conf_vm, requires), .operators = true, .apply = CONF_APPLY_LIVE,
 	  .help = "Likewise, but they are started along with this VM, which stays down if one "
 		  "of them fails." },
 	{ .name = "ReadyWhen",       STRING(TEXT, conf_vm, ready_when), .apply = CONF_APPLY_START,
@@ -425,17 +425,17 @@ static const struct conf_key lifecycle_keys[] = {
 };
 
 static const struct conf_key limits_keys[] = {
-	{ .name = "CPUQuota",  STRING(WORD, conf_vm, cpu_quota), .check = conf_word_percent,
+	{ .name = "CPUQuota",  STRING(WORD, conf_vm, cpu_quota), .operators = true, .check = conf_word_percent,
 	  .what = "a percentage such as 150%", .apply = CONF_APPLY_START,
 	  .help = "Maximum CPU time; 100% is one CPU." },
-	{ .name = "CPUWeight", UINT(conf_vm, cpu_weight, 1, 10000), .apply = CONF_APPLY_START,
+	{ .name = "CPUWeight", UINT(conf_vm, cpu_weight, 1, 10000), .operators = true, .apply = CONF_APPLY_START,
 	  .help = "Share of CPU time when CPUs are busy; the default is 100." },
-	{ .name = "IOWeight",  UINT(conf_vm, io_weight, 1, 10000), .apply = CONF_APPLY_START,
+	{ .name = "IOWeight",  UINT(conf_vm, io_weight, 1, 10000), .operators = true, .apply = CONF_APPLY_START,
 	  .help = "Likewise for disks." },
-	{ .name = "TasksMax",  UINT(conf_vm, tasks_max, 16, 1000000), .apply = CONF_APPLY_START,
+	{ .name = "TasksMax",  UINT(conf_vm, tasks_max, 16, 1000000), .operators = true, .apply = CONF_APPLY_START,
 	  .help = "Maximum number of threads; with KVM the kernel adds one of its own, "
 		  "kvm-nx-lpage-recovery." },
-	{ .name = "MemoryMax", SIZE(conf_vm, limit_memory), .min = 16 * MIB, .apply = CONF_APPLY_START,
+	{ .name = "MemoryMax", SIZE(conf_vm, limit_memory), .operators = true, .min = 16 * MIB, .apply = CONF_APPLY_START,
 	  .help = "Maximum memory of the process, including QEMU's own memory and the page "
 		  "cache of its disks; the kernel kills a process that exceeds it." },
 };

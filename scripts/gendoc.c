@@ -38,6 +38,8 @@ static void key_facts(const struct conf_key *k)
 		buf_adds(&b, "; not in [Defaults]");
 	if (k->root)
 		buf_adds(&b, "; root only");
+	if (k->operators)
+		buf_adds(&b, "; not for owners");
 	buf_adds(&b, "]");
 	fputs("\\&", stdout);
 	roff_put(b.data, b.len);

@@ -67,6 +67,7 @@ json_t *api_error_json(const struct err *e)
 static const char *const role_name[] = {
 	[API_ROLE_NONE] = "none",
 	[API_ROLE_VIEW] = "view",
+	[API_ROLE_CREATE] = "create",
 	[API_ROLE_OWNER] = "owner",
 	[API_ROLE_OPERATOR] = "operator",
 	[API_ROLE_ROOT] = "root",

@@ -275,7 +275,7 @@ const struct api_verb api_verbs[] = {
 		  "the differences. It uses the real disks, which QEMU locks: while the VM runs, QEMU "
 		  "refuses it, and the VM is not affected." },
 
-	{ "vm-create", "create", API_ROLE_OPERATOR, API_VM, API_NAME_ONLY | API_JOB,
+	{ "vm-create", "create", API_ROLE_CREATE, API_VM, API_NAME_ONLY | API_JOB,
 	  .arg = {
 		{ "memory", API_STRING, false, "--memory, --ram SIZE", "the guest's memory, 1G if not "
 		  "given; without a unit in MiB" },
@@ -316,7 +316,10 @@ const struct api_verb api_verbs[] = {
 		"number of them; it is as large as the image, or as --disk says. Disks are called root, data, data2 and so on, NICs lan, lan2. Also takes --name, "
 		"--virt-type, --graphics and --autostart of virt-install(1), and ignores its "
 		"--os-variant, --osinfo, --os-type, --noautoconsole, --import, --hvm and --wait. Only root may set keys that "
-		"are reserved to root, and paths outside of the image directory." },
+		"are reserved to root, and paths outside of the image directory. Members of "
+		"vmkeep-create own what they create, within their quota: their new images are called "
+		"NAME-ID.UUID.qcow2 (8 digits of the UUID); of those that are there, they may name as a "
+		"CD a file whose name ends in .iso, and in Base= those in images/." },
 	{ "vm-set", "set", API_ROLE_OWNER, API_VM, API_JOB,
 	  .arg = {
 		FORCE_MANAGED,
@@ -333,8 +336,9 @@ const struct api_verb api_verbs[] = {
 		"sets Address= in [NIC lan]. For a list, = replaces all items, += adds an item and -= "
 		"removes one. An empty value resets the key to its built-in default. All changes to one "
 		"file are made at once. Only root may set keys that are reserved to root, and paths "
-		"outside of the image directory; only operators may set other images, UUID= and X-... "
-		"keys." },
+		"outside of the image directory; only operators may set other images, keys that are not "
+		"for owners, UUID= and X-... keys, remove disks or make them smaller. An owner's quota "
+		"must suffice." },
 	{ "vm-unset", "unset", API_ROLE_OWNER, API_VM, API_JOB,
 	  .arg = {
 		FORCE_MANAGED,
@@ -360,11 +364,11 @@ const struct api_verb api_verbs[] = {
 	  .result = "one row, as for set", .returns = { .columns = api_edit_row },
 	  .help = "do not start VMs with the host: sets Enable=no in their files",
 	  .text = "Does not stop VMs that are running." },
-	{ "vm-file", NULL, API_ROLE_OPERATOR, API_VM, 0,
+	{ "vm-file", NULL, API_ROLE_OWNER, API_VM, 0,
 	  .arg = { FORCE_MANAGED },
 	  .result = "the VM's main file, for vm-edit", .returns = { .members = api_file },
 	  .help = "return a VM's file as it is, byte by byte" },
-	{ "vm-edit", "edit", API_ROLE_OPERATOR, API_VM, API_JOB,
+	{ "vm-edit", "edit", API_ROLE_OWNER, API_VM, API_JOB,
 	  .arg = {
 		FORCE_MANAGED,
 		{ "version", API_STRING, false, NULL, "the version, from vm-file, of the text that "

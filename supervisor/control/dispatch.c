@@ -91,6 +91,7 @@ void dispatch_release(struct dispatch *d)
 static const char *const hint[] = {
 	[API_ROLE_NONE] = "",
 	[API_ROLE_VIEW] = "join group vmkeep-view (look) or vmkeep (operate), or use sudo",
+	[API_ROLE_CREATE] = "join group vmkeep-create (own VMs) or vmkeep (all), or use sudo",
 	[API_ROLE_OWNER] = "join group vmkeep, or be named by Owner= in the VM's file, or use sudo",
 	[API_ROLE_OPERATOR] = "join group vmkeep, or use sudo",
 	[API_ROLE_ROOT] = "only root may do this: use sudo",

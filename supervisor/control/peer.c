@@ -235,6 +235,7 @@ static int64_t peer_group_named(const char *name)
 void peer_groups_load(struct peer_groups *g)
 {
 	g->operators = (gid_t)peer_group_named("vmkeep");
+	g->create = (gid_t)peer_group_named("vmkeep-create");
 	g->view = (gid_t)peer_group_named("vmkeep-view");
 }
 
@@ -252,6 +253,8 @@ enum api_role peer_role(const struct peer *p, const struct peer_groups *g)
 		return API_ROLE_ROOT;
 	if (peer_in_group(p, g->operators))
 		return API_ROLE_OPERATOR;
+	if (peer_in_group(p, g->create))
+		return API_ROLE_CREATE;
 	if (peer_in_group(p, g->view))
 		return API_ROLE_VIEW;
 	return API_ROLE_NONE;

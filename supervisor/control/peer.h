@@ -35,7 +35,7 @@ size_t peer_bytes(const struct peer *p); /* in memory: there may be 65536 groups
 
 /* The groups that grant a role. */
 struct peer_groups {
-	gid_t operators, view; /* (gid_t)-1: no such group */
+	gid_t operators, create, view; /* (gid_t)-1: no such group */
 };
 /* From /etc/group only. */
 void peer_groups_load(struct peer_groups *g);

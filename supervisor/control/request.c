@@ -195,6 +195,11 @@ const char *request_who(const struct request *r)
 	return r->peer->who;
 }
 
+struct peer *request_peer(const struct request *r)
+{
+	return r->peer;
+}
+
 bool request_owns(const struct request *r, const struct conf_list *owner)
 {
 	for (size_t i = 0; i < owner->n; i++)

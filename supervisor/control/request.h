@@ -57,6 +57,8 @@ double request_time(const struct request *r, const char *arg, double otherwise);
 
 struct account;
 struct account *request_account(const struct request *r);
+struct peer;
+struct peer *request_peer(const struct request *r); /* borrowed */
 /* The role that admitted the request: API_ROLE_OWNER for an owner of the VM without a role. */
 enum api_role request_role(const struct request *r);
 /* "uid 1000 (pid 4711)", for logs and history. */

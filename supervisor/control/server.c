@@ -226,5 +226,5 @@ bool server_reload_plan(const struct server *s)
 	struct peer_groups fresh;
 
 	peer_groups_load(&fresh);
-	return fresh.operators != s->groups.operators || fresh.view != s->groups.view;
+	return memcmp(&fresh, &s->groups, sizeof fresh) != 0;
 }

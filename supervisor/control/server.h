@@ -67,9 +67,9 @@ int server_look(struct server *s, struct err *e);
 /* For a successor by exec, see listener_hand_over(); the path is kept when s is freed. */
 struct inherited_socket server_hand_over(struct server *s);
 
-/* True if server_reload() would find other groups vmkeep and vmkeep-view. */
+/* True if server_reload() would find other groups that grant a role. */
 bool server_reload_plan(const struct server *s);
-/* Sets new limits (0: defaults) and looks up the groups vmkeep and vmkeep-view again: connected
+/* Sets new limits (0: defaults) and looks up the groups that grant a role again: connected
  * clients get their new roles. */
 void server_reload(struct server *s, unsigned clients_max, unsigned clients_per_user_max);
 

@@ -15,6 +15,7 @@ static const struct account_bounds bounds[] = {
 	/*			streams	  requests  programs  jobs	VM's jobs  bytes */
 	[API_ROLE_NONE]	    = { 8,	  64,	    2,	      64,	16,	   512 << 10 },
 	[API_ROLE_VIEW]	    = { 8,	  64,	    2,	      64,	16,	   1 << 20 },
+	[API_ROLE_CREATE]   = { 32,	  256,	    2,	      64,	16,	   1 << 20 },
 	[API_ROLE_OWNER]    = { 8,	  64,	    2,	      64,	16,	   512 << 10 },
 	[API_ROLE_OPERATOR] = { UINT_MAX, 256,	    3,	      256,	32,	   2 << 20 },
 	[API_ROLE_ROOT]	    = { UINT_MAX, UINT_MAX, UINT_MAX, UINT_MAX, UINT_MAX,  4 << 20 },

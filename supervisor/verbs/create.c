@@ -5,11 +5,14 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "conf/load.h"
+#include "conf/word.h"
+#include "supervisor/control/peer.h"
 #include "supervisor/core/replace.h"
 #include "supervisor/make/image.h"
 #include "supervisor/qemu/identity.h"
 #include "supervisor/start/once.h"
 #include "supervisor/verbs/edit.h"
+#include "supervisor/verbs/quota.h"
 #include "supervisor/verbs/verb.h"
 
 struct create {
@@ -23,11 +26,17 @@ struct create {
 	struct buf text;
 	bool start, dry;
 	enum api_role role;
+	struct peer *peer;
+	struct quota_claim claim;
+	struct conf_vm conf;
 };
 
 static void create_free(struct create *c)
 {
 	json_decref(c->words);
+	quota_release(&c->claim);
+	conf_vm_release(&c->conf);
+	peer_unref(c->peer);
 	buf_release(&c->text);
 	free(c->iso);
 	free(c->name);
@@ -53,9 +62,19 @@ static int create_compose(struct create *c, const char *without, struct err *e)
 	return r;
 }
 
-static int create_check_text(const struct create *c, struct err *e)
+/* What a user other than an operator gets without asking: the rest must be theirs to set. */
+static char *create_granted(const struct create *c)
 {
-	const struct conf_source src = { c->path, c->text.data, c->text.len };
+	return c->role < API_ROLE_OPERATOR
+		       ? xasprintf("[VM]\nUUID=%s\nOwner=%s\n", c->uuid, c->peer->user)
+		       : xstrdup("");
+}
+
+static int create_check_text(struct create *c, struct err *e)
+{
+	_cleanup_(free_ptr) char *granted = create_granted(c);
+	const struct conf_source src = { c->path, c->text.data, c->text.len },
+				 base = { c->path, granted, strlen(granted) };
 	const struct conf_context ctx = {
 		.defaults = &c->daemon->conf,
 		.uuid = c->uuid,
@@ -63,18 +82,20 @@ static int create_check_text(const struct create *c, struct err *e)
 		.newer = c->daemon->newer_keys,
 	};
 	struct conf_problems problems = { 0 };
-	struct conf_vm to = CONF_VM_INIT, nothing = CONF_VM_INIT;
+	struct conf_vm from = CONF_VM_INIT;
 	int r;
 
-	conf_vm_parse(&to, c->name, &src, 1, &ctx, &problems);
+	conf_vm_release(&c->conf);
+	conf_vm_parse(&c->conf, c->name, &src, 1, &ctx, &problems);
 	r = conf_problems_err(&problems, e);
 	conf_problems_release(&problems);
-	conf_vm_parse(&nothing, c->name, NULL, 0, &ctx, &problems);
+	conf_vm_parse(&from, c->name, &base, 1, &ctx, &problems);
 	conf_problems_release(&problems);
 	if (r == 0)
-		r = edit_may(c->daemon, c->role, &nothing, &to, e);
-	conf_vm_release(&to);
-	conf_vm_release(&nothing);
+		r = edit_may(c->daemon, c->role, &from, &c->conf, e);
+	if (r == 0)
+		r = quota_check(c->daemon, c->role, c->peer, c->name, NULL, &c->conf, e);
+	conf_vm_release(&from);
 	return r;
 }
 
@@ -117,6 +138,7 @@ static void create_on_written(void *data, const struct err *failed)
 	struct err e = ERR_INIT;
 	struct vm *vm = failed ? NULL : create_vm(c, &e);
 
+	quota_release(&c->claim);
 	if (vm)
 		vm_history(vm, "create", c->job->who, NULL);
 	if (vm && c->start && once_set(vm, c->iso, true, &e) == 0 &&
@@ -132,6 +154,7 @@ static int create_write(struct create *c, struct err *e)
 
 	c->job = verb_job(c->daemon, c->r, NULL);
 	snprintf(c->job->vm, sizeof c->job->vm, "%s", c->name);
+	quota_claim(&c->claim, c->role, c->peer, c->name, &c->conf);
 	return replace(c->daemon, &file, 1, create_on_written, c, e);
 }
 
@@ -185,16 +208,26 @@ static void create_on_gone(void *data)
 	c->r = NULL;
 }
 
+/* Owner= would name nobody. */
+static int create_may(const struct create *c, struct err *e)
+{
+	if (c->role >= API_ROLE_OPERATOR || conf_word_owner(c->peer->user))
+		return 0;
+	return err_set(
+		e, ERR_PERMISSION, "permission denied: %s is not a name for Owner=", c->peer->user);
+}
+
 static int create_prepare(struct create *c, struct err *e)
 {
+	const char *owner = c->role < API_ROLE_OPERATOR ? c->peer->user : NULL;
 	struct identity id = IDENTITY_INIT;
 
 	identity_make_uuid(&id);
 	snprintf(c->uuid, sizeof c->uuid, "%s", id.uuid);
 	identity_release(&id);
-	if (create_name_may(c->daemon, c->name, e) < 0)
+	if (create_may(c, e) < 0 || create_name_may(c->daemon, c->name, e) < 0)
 		return e->number;
-	c->words = create_words(request_arguments(c->r), c->uuid, e);
+	c->words = create_words(request_arguments(c->r), c->uuid, owner, e);
 	if (create_words_installs(request_arguments(c->r)))
 		c->iso = xstrdup(request_string(c->r, "iso"));
 	return c->words ? 0 : e->number;
@@ -212,7 +245,9 @@ void verb_create(struct daemon *d, struct request *r)
 		.path = xasprintf("%s/%s.vm", d->dirs.config, request_string(r, "name")),
 		.start = request_bool(r, "start", false),
 		.dry = request_bool(r, "dry-run", false),
-		.role = request_role(r) };
+		.role = request_role(r),
+		.peer = peer_ref(request_peer(r)),
+		.conf = CONF_VM_INIT };
 	request_on_gone(r, create_on_gone, c);
 	if (create_prepare(c, &e) < 0) {
 		create_finish(c, NULL, &e);

@@ -13,8 +13,9 @@
 
 /* Words for conf_edit_set(), in the order of the file: "VM.Memory=2G". Disks are called root, data,
  * data2 and so on, NICs lan, lan2. Numbers without a unit are in virt-install's: MiB for memory, GiB
- * for a disk's size. NULL with e: ERR_USAGE. Values are not checked. */
-json_t *create_words(const json_t *arguments, const char *uuid, struct err *e);
+ * for a disk's size. NULL with e: ERR_USAGE. Values are not checked.
+ * owner NULL: none, and new disks get the usual name; else one that no other image has. */
+json_t *create_words(const json_t *arguments, const char *uuid, const char *owner, struct err *e);
 /* The image that disk root is based on, by --image or a key, and its store; NULL: none. */
 const char *create_words_base(const json_t *words);
 const char *create_words_store(const json_t *words);

@@ -179,6 +179,23 @@ static const char *create_word(const json_t *words, const char *key)
 	return found;
 }
 
+/* For a user other than an operator: see edit_may_is_own(). */
+static void create_own(
+	json_t *words, const json_t *arguments, unsigned disks, const char *uuid, const char *owner)
+{
+	const char *name = json_string_value(json_object_get(arguments, "name"));
+	char id[32], key[64];
+
+	create_add(words, "VM.Owner=%s", owner);
+	disks += disks == 0 && create_word(words, root_base);
+	for (unsigned i = 0; i < disks; i++) {
+		create_id(&disk, i, id);
+		snprintf(key, sizeof key, "Disk.%s.Path=", id);
+		if (!create_word(words, key))
+			create_add(words, "%s%s-%s.%.8s.qcow2", key, name, id, uuid);
+	}
+}
+
 const char *create_words_base(const json_t *words)
 {
 	return create_word(words, root_base);
@@ -227,7 +244,7 @@ static void create_seed(json_t *words, const json_t *arguments)
 		create_add(words, "CloudInit.UserData=%s", data);
 }
 
-json_t *create_words(const json_t *arguments, const char *uuid, struct err *e)
+json_t *create_words(const json_t *arguments, const char *uuid, const char *owner, struct err *e)
 {
 	const char *memory = json_string_value(json_object_get(arguments, "memory")),
 		   *cpus = json_string_value(json_object_get(arguments, "cpus")),
@@ -259,6 +276,8 @@ json_t *create_words(const json_t *arguments, const char *uuid, struct err *e)
 		return NULL;
 	}
 	create_elements(words, &disk, arguments, &disks);
+	if (owner)
+		create_own(words, arguments, disks, uuid, owner);
 	if (iso)
 		create_add(words, CREATE_CD "Path=%s", iso);
 	if (create_nics(words, arguments, e) < 0) {

@@ -13,7 +13,9 @@
 #include "conf/load.h"
 #include "conf/schema.h"
 #include "supervisor/api/result.h"
+#include "supervisor/control/peer.h"
 #include "supervisor/core/replace.h"
+#include "supervisor/verbs/quota.h"
 #include "supervisor/verbs/verb.h"
 
 enum { CHANGES_MAX = 64 };
@@ -28,6 +30,8 @@ struct edit {
 	char *version;	  /* edit: of the text that was edited; NULL for the others */
 	bool unset, force;
 	enum api_role role;
+	struct peer *peer;
+	struct quota_claim claim;
 
 	struct conf_texts *texts;
 	struct conf_edit *ed;
@@ -48,6 +52,8 @@ static void edit_free(struct edit *t)
 	conf_vm_release(&t->to);
 	conf_edit_free(t->ed);
 	conf_texts_free(t->texts);
+	quota_release(&t->claim);
+	peer_unref(t->peer);
 	json_decref(t->words);
 	free(t->name);
 	free(t);
@@ -163,6 +169,8 @@ static int edit_prepare(struct edit *t, const struct vm *vm, struct err *e)
 		r = edit_read_both(t, vm, e);
 	if (r == 0)
 		r = edit_may(t->daemon, t->role, &t->from, &t->to, e);
+	if (r == 0)
+		r = quota_check(t->daemon, t->role, t->peer, t->name, &t->from, &t->to, e);
 	return r < 0 || t->force ? r : edit_refuse(&t->from, e);
 }
 
@@ -225,6 +233,7 @@ static int edit_write(struct edit *t, struct err *e)
 				t->text[i].data ? t->text[i].data : "", NULL };
 	if (!files)
 		return 0;
+	quota_claim(&t->claim, t->role, t->peer, t->name, &t->to);
 	r = replace(t->daemon, file, files, edit_on_replaced, t, e);
 	return r < 0 ? r : 1;
 }
@@ -265,6 +274,7 @@ static struct edit *edit_new(const struct vm *vm, const struct request *r)
 		.name = xstrdup(vm->name),
 		.force = request_bool(r, "force", false),
 		.role = request_role(r),
+		.peer = peer_ref(request_peer(r)),
 		.from = CONF_VM_INIT,
 		.to = CONF_VM_INIT };
 	return t;

@@ -5,19 +5,39 @@
 #include "supervisor/verbs/edit.h"
 
 struct may {
+	const struct conf_vm *to;
+	enum api_role role;
 	const struct conf_section *section;
-	const struct conf_key *key; /* the first key reserved to root */
+	const struct conf_key *key; /* the first key that is not theirs */
 };
 
-/* No section with an id has a key reserved to root: tests/unit/conf_schema.c. */
+static bool edit_may_is_written(
+	const struct conf_vm *c, const struct conf_change *in, const char *key)
+{
+	for (size_t i = 0; i < c->lines; i++)
+		if (streq(c->line[i].section, in->section) && streq(c->line[i].id, in->id) &&
+			streq(c->line[i].key, key))
+			return true;
+	return false;
+}
+
+/* No section with an id has a key reserved to root: tests/unit/conf_schema.c. In a new one, each
+ * line is a change. */
 static void edit_may_on_change(void *data, const struct conf_change *c)
 {
 	struct may *m = data;
 	const struct conf_section *s = conf_section_find(&conf_vm_schema, c->section);
-	const struct conf_key *k = c->key && s ? conf_key_find(s, c->key) : NULL;
 
-	if (!m->key && k && k->root)
-		*m = (struct may){ s, k };
+	for (size_t i = 0; !m->key && s && i < s->keys; i++) {
+		const struct conf_key *k = &s->key[i];
+
+		if ((k->root || (k->operators && m->role < API_ROLE_OPERATOR)) &&
+			(c->key ? streq(c->key, k->name)
+				: c->to && edit_may_is_written(m->to, c, k->name))) {
+			m->section = s;
+			m->key = k;
+		}
+	}
 }
 
 /* The same image: a relative path is another one in another store. */
@@ -43,9 +63,29 @@ bool edit_is_outside(const struct daemon *d, const char *path)
 	return *path == '/' && (strncmp(path, d->image_dir, len) != 0 || path[len] != '/');
 }
 
+/* The name of a new image that no other VM has or had, because it is made of this VM's random UUID. */
+static bool edit_may_is_own(const struct conf_vm *c, const struct conf_disk *disk, const char *path)
+{
+	_cleanup_(free_ptr) char *own =
+		xasprintf("%s-%s.%.8s.qcow2", c->name, disk->id, c->uuid ? c->uuid : "");
+
+	return c->uuid && !disk->cdrom && streq(path, own);
+}
+
+/* Media, which are only read: CDs by their ending, and images/ for bases. */
+static bool edit_may_is_medium(const struct conf_disk *disk, const char *path)
+{
+	static const char dir[] = "images/", end[] = ".iso";
+	const size_t len = strlen(path);
+
+	if (disk->cdrom)
+		return len > strlen(end) && streq(path + len - strlen(end), end);
+	return path != disk->path && strncmp(path, dir, strlen(dir)) == 0;
+}
+
 /* An image in a store may belong to another VM. */
 static int edit_may_path(const struct daemon *d, enum api_role role, const struct conf_vm *from,
-	const struct conf_disk *disk, const char *path, struct err *e)
+	const struct conf_vm *to, const struct conf_disk *disk, const char *path, struct err *e)
 {
 	if (!path || edit_may_has_path(from, disk, path))
 		return 0;
@@ -53,7 +93,9 @@ static int edit_may_path(const struct daemon *d, enum api_role role, const struc
 		return err_set(e, ERR_PERMISSION,
 			"only root may use '%s' for disk '%s': it is outside of the stores", path,
 			disk->id);
-	return role >= API_ROLE_OPERATOR
+	return role >= API_ROLE_OPERATOR || (streq(disk->store, CONF_STORE_DEFAULT) &&
+						    (edit_may_is_own(to, disk, path) ||
+							    edit_may_is_medium(disk, path)))
 		       ? 0
 		       : err_set(e, ERR_PERMISSION,
 				 "only an operator may use another image, '%s', for disk '%s'",
@@ -69,29 +111,48 @@ static bool edit_may_same_list(const struct conf_list *a, const struct conf_list
 	return same;
 }
 
+/* A quota counts what the files say, so they say all that is there. */
+static bool edit_may_shrinks(const struct conf_vm *from, const struct conf_vm *to)
+{
+	for (size_t i = 0; i < from->disks; i++) {
+		const struct conf_disk *was = &from->disk[i], *is = NULL;
+
+		for (size_t k = 0; k < to->disks; k++)
+			if (streq(to->disk[k].id, was->id) && to->disk[k].cdrom == was->cdrom)
+				is = &to->disk[k];
+		if (!was->cdrom && was->size &&
+			(!is || is->size < was->size || !streq(is->path, was->path)))
+			return true;
+	}
+	return false;
+}
+
 int edit_may(const struct daemon *d, enum api_role role, const struct conf_vm *from,
 	const struct conf_vm *to, struct err *e)
 {
-	struct may m = { 0 };
+	struct may m = { .to = to, .role = role };
 	int r = 0;
 
 	if (role >= API_ROLE_ROOT)
 		return 0;
 	conf_vm_diff(from, to, edit_may_on_change, &m);
 	if (m.key)
-		return err_set(e, ERR_PERMISSION, "only root may change %s= in [%s]", m.key->name,
-			m.section->name);
+		return err_set(e, ERR_PERMISSION, "only %s may change %s= in [%s]",
+			m.key->root ? "root" : "an operator", m.key->name, m.section->name);
 	for (size_t i = 0; r == 0 && i < to->disks; i++) {
 		const struct conf_disk *disk = &to->disk[i];
 
-		r = edit_may_path(d, role, from, disk, disk->path, e);
+		r = edit_may_path(d, role, from, to, disk, disk->path, e);
 		for (size_t k = 0; r == 0 && k < disk->base.n; k++)
-			r = edit_may_path(d, role, from, disk, disk->base.item[k], e);
+			r = edit_may_path(d, role, from, to, disk, disk->base.item[k], e);
 	}
 	if (r < 0 || role >= API_ROLE_OPERATOR)
 		return r;
 	if (!streq(from->uuid, to->uuid)) /* it could take the identity of another VM */
 		return err_set(e, ERR_PERMISSION, "only an operator may change UUID= in [VM]");
+	if (edit_may_shrinks(from, to))
+		return err_set(e, ERR_PERMISSION,
+			"only an operator may remove a disk, or make its Size= less");
 	if (!edit_may_same_list(&from->ignored, &to->ignored))
 		return err_set(e, ERR_PERMISSION, "only an operator may change keys X-...");
 	return 0;

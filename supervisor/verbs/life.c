@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "supervisor/start/once.h"
 #include "supervisor/verbs/edit.h"
+#include "supervisor/verbs/quota.h"
 #include "supervisor/verbs/verb.h"
 
 enum { SSH_SECONDS = 60 };
@@ -130,7 +131,10 @@ static int life_start(struct vm *vm, const struct request *r, struct err *e)
 {
 	const char *iso = request_string(r, "iso");
 
-	if (life_may_boot(vm, r, iso, e) < 0 || once_set(vm, iso, false, e) < 0)
+	if (life_may_boot(vm, r, iso, e) < 0 ||
+		quota_check(vm->daemon, request_role(r), request_peer(r), vm->name, NULL,
+			&vm->file.conf, e) < 0 ||
+		once_set(vm, iso, false, e) < 0)
 		return e->number;
 	return vm_start(vm, request_bool(r, "paused", false), request_who(r), e);
 }

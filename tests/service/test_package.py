@@ -107,7 +107,7 @@ def test_what_it_needs():
 def test_a_package_comes_and_goes(host):
     assert states(host, "is-active") == ["active"] * 3
     assert states(host, "is-enabled") == ["enabled"] * 3
-    assert "vmkeep-view:" in host.ok("getent", "group", "vmkeep", "vmkeep-view")
+    assert "vmkeep-view:" in host.ok("getent", "group", "vmkeep", "vmkeep-view", "vmkeep-create")
     guest, daemon, uuid = up(host), host.main_pid(), host.info("guest1")["uuid"]
 
     for deb in ("/root/9.deb", "/root/this.deb"):

@@ -26,7 +26,7 @@ def host(tmp_path):
 
 def test_guests_outlive_the_daemon(host):
     assert host.ok("systemctl", "is-active", "vmkeepd") == "active\n"
-    assert "vmkeep-view:" in host.ok("getent", "group", "vmkeep", "vmkeep-view")
+    assert "vmkeep-view:" in host.ok("getent", "group", "vmkeep", "vmkeep-view", "vmkeep-create")
     host.ok("vmkeep", "start", "guest1")
     wait_until("the guest is up", lambda: "up" in host.ok("vmkeep", "log", "guest1"))
     guest, daemon = host.info("guest1")["pid"], host.main_pid()

@@ -378,6 +378,7 @@ def too_many_clients(p, daemon):
 
 
 @cure("join group vmkeep-view (look) or vmkeep (operate), or use sudo",
+      "join group vmkeep-create (own VMs) or vmkeep (all), or use sudo",
       "join group vmkeep, or be named by Owner= in the VM's file, or use sudo", "join group vmkeep, or use sudo", "only root may do this: use sudo")
 def not_allowed(p, daemon):
     daemon.micro("a")
@@ -386,6 +387,8 @@ def not_allowed(p, daemon):
         daemon.ok("list", user="alice", groups=[group])
     p.writes(p.refused("start", "a", code=9, user="alice"), 0, "[VM]", "alice")
     daemon.ok("start", "a", user="alice")
+    for group in re.findall(r"\bvmkeep(?:-create)?\b", p.refused("create", "n", "--disk", "1M", code=9, user="alice")):
+        daemon.ok("create", "n-" + group, "--disk", "1M", user="alice", groups=[group])
     group, = re.findall(r"\bvmkeep\b", p.refused("reload", code=9, user="alice"))
     daemon.ok("reload", user="alice", groups=[group])
     p.refused("reexec", code=9, user="alice")

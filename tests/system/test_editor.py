@@ -132,12 +132,16 @@ def test_no_daemon_in_the_meantime(daemon, tmp):
 
 
 def test_who_may_edit(daemon, tmp):
-    """Operators may edit, but not change what is reserved to root; owners have only set."""
+    """Operators may edit, but not change what is reserved to root; nor owners what is not for them."""
     shop(daemon, "[VSock]\n")
     daemon.ok("set", "a", "VM.Owner=alice")
     before = text(daemon)
-    for who in ({"user": "alice"}, {"user": "bob", "groups": ["vmkeep-view"]}):
+    for who in ({"user": "bob"}, {"user": "bob", "groups": ["vmkeep-view"]}):
         assert edit(daemon, tmp, SED + "s/16M/32M/", **who).code == 9
+    done = edit(daemon, tmp, SED + "s/Owner=alice/Owner=bob/", user="alice")
+    assert done.code == 9 and "only an operator" in done.err, done
+    assert edit(daemon, tmp, SED + "s/16M/24M/", user="alice").code == 0
+    assert edit(daemon, tmp, SED + "s/24M/16M/", user="alice").code == 0
     operator = {"user": "bob", "groups": ["vmkeep"]}
     for script in ("'$aCID=auto\\n[QEMU]\\nArgs=-snapshot'", "s,a.raw,/etc/shadow.raw,", "'$a[Boot]\\nKernel=/boot/vmlinuz'"):
         done = edit(daemon, tmp, SED + script, **operator)

@@ -40,7 +40,7 @@ with contextlib.suppress(OSError):  # if the tests run through sudo, history wou
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 UIDS_FIRST, UIDS_BLOCK = 1879048192, 65536
 NETWORKS, RELAYS, ASKED = 61440, 65534, 65535  # in a block: the first network, a relay, a probed QEMU
-GROUPS = {"vmkeep": 7001, "vmkeep-view": 7002, "alice": 7003, "bob": 7004}
+GROUPS = {"vmkeep": 7001, "vmkeep-view": 7002, "vmkeep-create": 7005, "alice": 7003, "bob": 7004}
 NODES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0),
          "net/tun": (10, 200)}
 USERS = {"alice": 7003, "bob": 7004}

@@ -28,7 +28,7 @@
 #include "tests/unit/slow.h"
 #include "supervisor/core/account.h"
 
-enum { OPERATORS = 5001, VIEWERS = 5002, NOBODY = 65534, KEPT_MAX = 256 };
+enum { OPERATORS = 5001, VIEWERS = 5002, CREATORS = 5003, NOBODY = 65534, KEPT_MAX = 256 };
 
 static struct loop loop;
 static struct server *server;
@@ -43,17 +43,17 @@ static int stream = -2;	 /* descriptor of vm-console, -1: refused */
 static struct buf stream_leftover;
 static struct hold *stream_hold;
 
-/* Replaces libc's: the groups of this test, two rows of any file. */
+/* Replaces libc's: the groups of this test, three rows of any file. */
 struct group *fgetgrent(FILE *f)
 {
-	static char name[2][16] = { "vmkeep", "vmkeep-view" };
+	static char name[3][16] = { "vmkeep", "vmkeep-view", "vmkeep-create" };
 	static struct group g;
 	long row = ftell(f);
 
-	if (row > 1 || fseek(f, row + 1, SEEK_SET) < 0)
+	if (row > 2 || fseek(f, row + 1, SEEK_SET) < 0)
 		return NULL;
 	g.gr_name = name[row];
-	g.gr_gid = row == 0 ? OPERATORS : VIEWERS;
+	g.gr_gid = OPERATORS + (gid_t)row;
 	return &g;
 }
 

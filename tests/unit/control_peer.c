@@ -35,15 +35,17 @@ static void roles_follow_uid_and_groups(void **state)
 		struct peer_groups groups;
 		enum api_role role;
 	} rows[] = {
-		{0,     0,	0,	   { 50, 51 },	       API_ROLE_ROOT    },
-		{ 1000, 50, 7,	       { 50, 51 },		   API_ROLE_OPERATOR},
-		{ 1000, 7,  50,	       { 50, 51 },		   API_ROLE_OPERATOR},
-		{ 1000, 51, 50,	{ 50, 51 },		    API_ROLE_OPERATOR},
-		{ 1000, 7,  51,	       { 50, 51 },		   API_ROLE_VIEW	 },
-		{ 1000, 7,  8,	      { 50, 51 },		  API_ROLE_NONE	},
-		{ 1000, 0,  0,	      { 50, 51 },		  API_ROLE_NONE	},
+		{0,     0,	0,	   { 50, 52, 51 },	       API_ROLE_ROOT    },
+		{ 1000, 50, 7,	       { 50, 52, 51 },		   API_ROLE_OPERATOR},
+		{ 1000, 7,  50,	       { 50, 52, 51 },		   API_ROLE_OPERATOR},
+		{ 1000, 51, 50,	{ 50, 52, 51 },		    API_ROLE_OPERATOR},
+		{ 1000, 7,  51,	       { 50, 52, 51 },		   API_ROLE_VIEW	 },
+		{ 1000, 51, 52,	{ 50, 52, 51 },		    API_ROLE_CREATE  },
+		{ 1000, 52, 50,	{ 50, 52, 51 },		    API_ROLE_OPERATOR},
+		{ 1000, 7,  8,	      { 50, 52, 51 },		  API_ROLE_NONE	},
+		{ 1000, 0,  0,	      { 50, 52, 51 },		  API_ROLE_NONE	},
  /* this host has no such groups */
-		{ 1000, 7,  (gid_t)-1, { (gid_t)-1, (gid_t)-1 }, API_ROLE_NONE    },
+		{ 1000, 7,  (gid_t)-1, { (gid_t)-1, (gid_t)-1, (gid_t)-1 }, API_ROLE_NONE    },
 	};
 	/* clang-format on */
 

@@ -17,6 +17,7 @@ static void who_connects_decides_what_he_may(void **state)
 		{ "{\"execute\":\"vm-list\"}",					       API_ROLE_VIEW    },
 		{ "{\"execute\":\"subscribe\"}",						 API_ROLE_VIEW    },
 		{ "{\"execute\":\"vm-info\",\"arguments\":{\"name\":\"x\"}}",	      API_ROLE_VIEW    },
+		{ "{\"execute\":\"vm-create\",\"arguments\":{\"name\":\"x\"}}",	      API_ROLE_CREATE  },
 		{ "{\"execute\":\"vm-kill\",\"arguments\":{\"name\":\"x\"}}",	      API_ROLE_OWNER   },
 		{ "{\"execute\":\"job-cancel\",\"arguments\":{\"job\":1}}",		    API_ROLE_OWNER   },
 		{ "{\"execute\":\"reload\"}",					      API_ROLE_OPERATOR},
@@ -35,6 +36,7 @@ static void who_connects_decides_what_he_may(void **state)
 		{0,	     0,		API_ROLE_ROOT,     NULL},
 		{ NOBODY, OPERATORS, API_ROLE_OPERATOR, NULL},
 		{ NOBODY, VIEWERS,   API_ROLE_VIEW,	  NULL},
+		{ NOBODY, CREATORS,  API_ROLE_CREATE,   NULL},
 		{ NOBODY, 0,	     API_ROLE_NONE,	    NULL},
 		{ 1234,	0,	   API_ROLE_NONE,	  NULL},
 	};

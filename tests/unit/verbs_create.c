@@ -71,7 +71,7 @@ static char *words_of(const char *quoted)
 		*p = *p == '\'' ? '"' : *p;
 	arguments = json_loads(text, 0, NULL);
 	assert_non_null(arguments);
-	words = create_words(arguments, "u", &e);
+	words = create_words(arguments, "u", NULL, &e);
 	if (!words)
 		buf_printf(&b, "error: %s", e.text);
 	json_array_foreach (words, i, word)
