@@ -31,7 +31,7 @@ bool api_is_array(const struct api_verb *v, const struct api_result *result);
 /* The JSON Schema (2020-12) of this verb's --json output. */
 json_t *api_json_schema(const struct api_verb *v);
 
-extern const struct api_field api_renamed[];
+extern const struct api_field api_renamed[], api_cloned[];
 extern const struct api_field api_life[], api_state[], api_state_changed[], api_wait[], api_ssh[],
 	api_forget[], api_delete[], api_vm_row[], api_trouble_row[], api_info[], api_rule_row[],
 	api_address_row[], api_serial[], api_history_row[], api_check_row[], api_problem_row[],

@@ -64,6 +64,14 @@ const struct api_field api_renamed[] = {
 	END
 };
 
+const struct api_field api_cloned[] = {
+	{ "new", API_TEXT, "its name" },
+	{ "file", API_TEXT, "the path of its file" },
+	{ "uuid", API_TEXT, "its UUID" },
+	{ "disks", API_TEXTS, "paths of the images that were made" },
+	END
+};
+
 /* --- VM queries --- */
 
 const struct api_field api_vm_row[] = {

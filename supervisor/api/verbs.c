@@ -125,6 +125,19 @@ const struct api_verb api_verbs[] = {
 		"new name; images with Path= keep theirs, and its addresses stay. Refused while another "
 		"VM names it in After= or Requires=, or if a Path= or Base= contains %n. If it is "
 		"interrupted, VM and images are as before or renamed; repeat it to finish it." },
+	{ "vm-clone", "clone", API_ROLE_OPERATOR, API_VM, API_NOT_BUSY | API_JOB,
+	  .arg = { { "new", API_NAME, true, "NEW", "the name of the new VM" } },
+	  .result = "what was made", .returns = { .members = api_cloned },
+	  .help = "make a new VM that is a full copy of a stopped one",
+	  .text = "Copies the disk images that the VM writes to, in the stores that they are in, and its "
+		"UEFI variables; the new VM is not enabled. Its file has the comments of the old one, "
+		"and what the drop-ins say, with a new UUID= and without MACAddress=, Address=, HostName=, "
+		"Port=, Protect= and X-Managed=. Images with the VM's name are called likewise, "
+		"all others NEW-ID.qcow2 or NEW-ID.raw; those outside of the stores are copied to the "
+		"default store. CDs, disks with ReadOnly=yes and bases are shared, snapshots are not "
+		"copied. The VM can't be started meanwhile. If it fails, is cancelled, or if the daemon "
+		"dies, there is no new VM, and what was copied is removed. What the guest keeps on "
+		"its disk, such as its host name and SSH host keys, is the same in both." },
 	{ "vm-reset-failed", "reset-failed", API_ROLE_OWNER, API_VMS, API_HARMS,
 	  .result = "state: the current state; changed: false if there was nothing to forget",
 	  .returns = { .members = api_state_changed },

@@ -84,6 +84,7 @@ int start_status(const json_t *result);
 int editor_run(struct command *c); /* editor.c */
 
 /* sentence.c */
+void sentence_clone(struct command *c, const char *target, const json_t *result);
 void sentence_rename(struct command *c, const char *target, const json_t *result);
 void sentence_memory(struct command *c, const char *target, const json_t *result);
 void sentence_snapshot(struct command *c, const char *target, const json_t *result);

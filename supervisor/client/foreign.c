@@ -25,9 +25,8 @@ static const struct foreign rows[] = {
 	  "vmkeep delete %n, once it is shut down; its disk images stay" },
 	{ "move mv",
 	  "vmkeep rename %n NEW, once it is shut down" },
-	{ "clone copy cp virt-clone",
-	  "shut the guest down, copy its images, and copy %f under another name, with their paths in Path= "
-	  "and without UUID=, MACAddress= and Address=" },
+	{ "copy cp virt-clone",
+	  "vmkeep clone %n NEW, once it is shut down" },
 	{ "virsh qm pct incus lxc",
 	  "leave that word out; vmkeep help lists the commands" },
 	{ "halt",

@@ -247,6 +247,7 @@ static const struct command_form forms[] = {
 	{ "vm-ssh", ssh_run },
 	{ "vm-delete", NULL, delete_print, delete_print_dry },
 	{ "vm-rename", NULL, sentence_rename },
+	{ "vm-clone", NULL, sentence_clone },
 	{ "vm-console", console_run },
 	{ "vm-log", stream_run },
 	{ "subscribe", events_run },

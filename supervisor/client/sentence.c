@@ -27,6 +27,17 @@ void sentence_memory(struct command *c, const char *target, const json_t *result
 		text_size(size, sizeof size, (uint64_t)sentence_number(result, "actual")));
 }
 
+void sentence_clone(struct command *c, const char *target, const json_t *result)
+{
+	const char *new = json_string_value(json_object_get(result, "new"));
+
+	if (new)
+		buf_printf(
+			&c->out, "%s: cloned; vmkeep start %s starts the new one\n", target, new);
+	else
+		command_print(c, target, result);
+}
+
 void sentence_rename(struct command *c, const char *target, const json_t *result)
 {
 	const char *new = json_string_value(json_object_get(result, "new"));

@@ -222,6 +222,11 @@ struct confined *confine_run(struct ev_loop *ev, const char *jail, json_t *plan,
 	return NULL;
 }
 
+int confine_socket(const struct confined *c)
+{
+	return fcntl(c->sock, F_DUPFD_CLOEXEC, 0);
+}
+
 void confine_kill(struct confined *c)
 {
 	child_kill(c->child);

@@ -56,6 +56,9 @@ typedef void confined_fn(void *data, const struct child_result *r, const struct 
 struct confined *confine_run(struct ev_loop *ev, const char *jail, /* stolen */ json_t *plan,
 	const int *fds, size_t n_fds, const struct child_options *options, confined_fn *done,
 	void *data, struct err *e);
+/* A second descriptor, the caller's, of the socket to vmkeep-jail, which may outlive the program;
+ * -1: none. The caller then reads all messages, errors included. */
+int confine_socket(const struct confined *c);
 void confine_cancel(struct confined *c); /* NULL is fine */
 /* Kills it; done is still called. */
 void confine_kill(struct confined *c);

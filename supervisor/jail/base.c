@@ -227,16 +227,42 @@ static bool base_correct(json_t *node, const struct jail_file *f)
 	return true;
 }
 
+static const char base_spec[] = "json:"; /* qemu-img's images */
+
+/* The word lives as long as the command line. */
+static int base_write(const char **word, const json_t *node, const char *prefix, struct err *e)
+{
+	char *text = json_dumps(node, JSON_COMPACT);
+
+	if (!text)
+		return err_set(e, ERR_FAILED, "rewrite the command line");
+	*word = xasprintf("%s%s", prefix, text);
+	free(text);
+	return 0;
+}
+
+/* qemu-img -F: of the copy's base, which is that of the original. */
+static const char *base_first_format(const struct jail *j, const char *word)
+{
+	for (const struct jail_file *f = j->file; f < j->file + j->n_files; f++)
+		if (f->kind == JAIL_BASE)
+			return jail_format_names[f->format];
+	return word;
+}
+
 /* The daemon opens no image: the formats of bases that it could only guess are corrected. */
 int bases_place(struct jail *j, struct err *e)
 {
 	for (size_t i = 1; j->argv && j->argv[i]; i++) {
+		const bool spec = strncmp(j->argv[i], base_spec, strlen(base_spec)) == 0;
 		json_auto_t *top = NULL;
 		bool changed = false;
 
-		if (!streq(j->argv[i - 1], "-blockdev"))
+		if (streq(j->argv[i - 1], "-F"))
+			j->argv[i] = base_first_format(j, j->argv[i]);
+		if (!spec && !streq(j->argv[i - 1], "-blockdev"))
 			continue;
-		top = json_loads(j->argv[i], 0, NULL);
+		top = json_loads(j->argv[i] + (spec ? strlen(base_spec) : 0), 0, NULL);
 		for (json_t *node = json_object_get(top, "backing"); json_is_object(node);
 			node = json_object_get(node, "backing")) {
 			json_t *file = json_object_get(node, "file");
@@ -245,10 +271,8 @@ int bases_place(struct jail *j, struct err *e)
 
 			changed |= f && base_correct(node, f);
 		}
-		if (changed) /* lives as long as the command line */
-			j->argv[i] = json_dumps(top, JSON_COMPACT);
-		if (!j->argv[i])
-			return err_set(e, ERR_FAILED, "rewrite the command line");
+		if (changed && base_write(&j->argv[i], top, spec ? base_spec : "", e) < 0)
+			return e->number;
 	}
 	return 0;
 }

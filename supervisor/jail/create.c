@@ -258,16 +258,6 @@ static int create_make(const struct jail *j, const struct jail_file *f, int dir,
 	return r;
 }
 
-/* Where a file system lacks RENAME_NOREPLACE, link() does not replace either. */
-static int create_move_new(int dir, const char *from, const char *to)
-{
-	if (renameat2(dir, from, dir, to, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno != EINVAL || linkat(dir, from, dir, to, 0) < 0)
-		return -errno;
-	return unlinkat(dir, from, 0) < 0 ? -errno : 0;
-}
-
 int image_uncreated(const struct jail *j, const struct jail_file *f, struct err *e)
 {
 	err_set(e, ERR_NOT_FOUND, "%s does not exist yet: 'vmkeep start %s' creates it", f->what,
@@ -286,6 +276,8 @@ int image_create(struct jail *j, struct jail_file *f, struct err *e)
 
 	if (f->fd >= 0)
 		return 0;
+	if (f->copy)
+		return image_copy(j, f, e);
 	if (!f->beneath || f->format == JAIL_ANY) {
 		err_set(e, ERR_NOT_FOUND, "%s: %s: No such file", f->what, f->shown_path);
 		return err_hint(
@@ -309,7 +301,7 @@ int image_create(struct jail *j, struct jail_file *f, struct err *e)
 	unlinkat(dir, temporary, 0); /* left by a process with our pid that was killed here */
 	r = create_make(j, f, dir, temporary, e);
 	if (r == 0) {
-		r = create_move_new(dir, temporary, name);
+		r = path_move_new(dir, temporary, name);
 		errno = -r;
 		/* sync the name too: what the identity records as created must survive a power
 		 * cut */

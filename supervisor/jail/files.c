@@ -208,10 +208,12 @@ int file_open(struct jail *j, struct jail_file *f, struct err *e)
 	 * followed */
 	f->fd = f->beneath ? path_openat2(f->dir, rest, O_PATH, path_beneath)
 			   : path_open_outside(f->path, &link);
-	if (f->fd < 0 && errno == ENOENT && f->create && !path_was_there(f))
+	if (f->fd < 0 && errno == ENOENT && (f->copy || (f->create && !path_was_there(f))))
 		return 0;
 	if (f->fd < 0)
 		return path_blame(f, errno, e);
+	if (f->copy)
+		return copy_exists(f, e);
 	if (fstat(f->fd, &f->st) < 0)
 		return err_errno(e, "%s: stat %s", f->what, f->shown_path);
 	r = files_check_links(f, link, e);

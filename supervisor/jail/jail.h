@@ -46,6 +46,7 @@ struct jail_file {
 	int format_written;
 	int direct; /* QEMU opens it with O_DIRECT */
 	int has_base;
+	int copy; /* new, and filled by the program: copy.c */
 	long long create;
 	const char *created, *seen;
 	struct jail_file *base; /* its base, if that is in the plan */
@@ -204,6 +205,8 @@ int path_parent(const struct jail_file *f, const char **name);
 bool path_was_there(
 	const struct jail_file *f); /* an earlier start saw it, so it is missing, not new */
 extern const uint64_t path_beneath; /* how names beneath a directory are resolved */
+/* Renames without replacing anything. Returns -errno. */
+int path_move_new(int dir, const char *from, const char *to);
 const char *path_below(const struct jail_file *f); /* its path from there; NULL if not below it */
 
 /* qcow2.c */
@@ -219,6 +222,10 @@ void base_warn(const struct jail *j, const struct jail_file *f, jail_warn *warn)
 jail_file_step image_create;
 int image_uncreated(const struct jail *j, const struct jail_file *f,
 	struct err *e); /* fails; the hint says how the image gets created */
+
+/* copy.c */
+jail_file_step image_copy;
+int copy_exists(const struct jail_file *f, struct err *e); /* fails */
 
 /* image.c */
 jail_file_step image_check;

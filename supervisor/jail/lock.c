@@ -180,7 +180,7 @@ int lock_check(struct jail *j, struct jail_file *f, struct err *e)
 	int r = 0;
 
 	/* a running guest holds its own locks; a device was claimed when it was opened */
-	if (j->running || f->again)
+	if (j->running || f->again || f->copy)
 		return 0;
 	/* a kernel is read only once */
 	if (!f->write && j->role->keeps_locks && !j->check && f->kind != JAIL_KERNEL)

@@ -316,3 +316,13 @@ int path_blame(const struct jail_file *f, int error, struct err *e)
 	errno = error;
 	return err_errno(e, "%s: %s", f->what, f->shown_path);
 }
+
+/* Where a file system lacks RENAME_NOREPLACE, link() does not replace either. */
+int path_move_new(int dir, const char *from, const char *to)
+{
+	if (renameat2(dir, from, dir, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL || linkat(dir, from, dir, to, 0) < 0)
+		return -errno;
+	return unlinkat(dir, from, 0) < 0 ? -errno : 0;
+}

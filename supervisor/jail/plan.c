@@ -67,17 +67,18 @@ static int plan_parse_file(struct jail_file *f, json_t *o, struct err *e)
 		.id = "", .created = "", .seen = "", .fd = -1, .dir = -1, .data = -1, .tree = -1
 	};
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:s, s:s, s?s, s:s, s?s, s?b, s?b, s?s, s?b, s?b, s?b, s?I, s?s, s?s, s?s, s?o !}",
+		    "{s:s, s:s, s?s, s:s, s?s, s?b, s?b, s?s, s?b, s?b, s?b, s?I, s?s, s?s, s?s, s?o, s?b !}",
 		    "kind", &kind, "what", &f->what, "id", &f->id, "path", &f->path, "beneath",
 		    &f->beneath, "mounted", &f->mounted, "write", &f->write, "format", &format,
 		    "format_written", &f->format_written, "direct", &f->direct, "has_base",
 		    &f->has_base, "create", &f->create, "created", &f->created, "seen", &f->seen,
-		    "by_name", &by_name, "known", &f->known) < 0)
+		    "by_name", &by_name, "known", &f->known, "copy", &f->copy) < 0)
 		return err_set(e, ERR_USAGE, "plan: file: %s", je.text);
 	k = plan_find_name(kind, kind_names, JAIL_KINDS);
 	fmt = plan_find_name(format, jail_format_names, JAIL_FORMATS);
 	named = plan_find_name(by_name, jail_format_names, JAIL_FORMATS);
-	if (k < 0 || fmt < 0 || named < 0 || f->create < 0)
+	if (k < 0 || fmt < 0 || named < 0 || f->create < 0 ||
+		(f->copy && (!f->write || !f->beneath)))
 		return err_set(e, ERR_USAGE,
 			"plan: %s: unknown kind '%s' or format '%s', or invalid size", f->what,
 			kind, format);

@@ -18,6 +18,14 @@
  *
  * Helper programs (roles "tool", "seed", "probe", "dnsmasq") inherit fds 1 and 2 from vmkeep-jail.
  *
+ * With a file that is a "copy", a second process answers too. When the program has succeeded, the
+ * daemon sends PLAN_COPY_PLACE, and afterwards may send PLAN_COPY_DROP; shutting down or closing its
+ * end keeps what has its name, and removes what does not.
+ *
+ *   {"progress": 12}\n                      percent of the program's work
+ *   {"placed": {}}\n                        the image has its name
+ *   EOF                                    it is over
+ *
  * With "check", nothing is created or executed. Each file is inspected up to its first problem, and
  * all findings are reported as they are found, one line each; exit status 0:
  *
@@ -36,6 +44,7 @@
  *   version 1, name, uid (gid is the same number), argv [..], fds [numbers in QEMU, 2 is stderr]
  *   (no directories; only local stream sockets, unless the role works on the network),
  *   role: "qemu" (the default), "tool" (qemu-img: limits on time, memory and file size),
+ *         "copy" (qemu-img filling a new image),
  *         "dnsmasq" (the host's network, and two capabilities for it),
  *         "seed" (xorriso, likewise; its output is fd 1 of the plan),
  *         "probe" (a QEMU without a guest, with our standard input),
@@ -75,6 +84,8 @@
  *            direct: bool (QEMU opens it with O_DIRECT),
  *            create: bytes, created: "2026-11-23" or "",
  *            seen: "2026-11-23" or "" (an earlier start found it: it is never created again),
+ *            copy: bool (with write and beneath: is created under a temporary name, for the program
+ *            to fill; see copy.c),
  *            of a base, which follows the image that it is for:
  *            format: "" at its first use: what the header of that image states, else
  *            by_name: raw|qcow2|"" (what its name says),
@@ -86,6 +97,10 @@
  */
 #ifndef SUPERVISOR_JAIL_PLAN_H
 #define SUPERVISOR_JAIL_PLAN_H
+
+/* What the daemon says to the keeper of a "copy". */
+#define PLAN_COPY_PLACE 'p'
+#define PLAN_COPY_DROP	'd'
 
 enum { PLAN_VERSION = 1, PLAN_FD = 3, PLAN_MAX = 1 << 20, PLAN_FDS_MAX = 250 };
 

@@ -31,6 +31,17 @@ static const struct jail_role roles[] = {
 		.cpu_seconds = 600,
 		.memory = 2048ULL * MIB,
 		.growth = 1024ULL * MIB },
+	/* The same for a whole image: as long as it takes, and as large as it gets. Nobody may write what
+	 * it reads. */
+	{ .name = "copy",
+		.ends_with_daemon = true,
+		.install = "install qemu-utils",
+		.keeps_locks = true,
+		.ioctls = IOCTL_DISK,
+		.own_output = true,
+		.nofile = 256,
+		.nproc = 128,
+		.memory = 2048ULL * MIB },
 	/* A QEMU without a guest: queried on its standard input, booting 512 bytes, or opening a VM's
 	 * images for reading. */
 	{ .name = "probe",

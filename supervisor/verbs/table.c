@@ -39,6 +39,7 @@ const struct verb_row verb_table[] = {
 	{ "vm-reset-failed",     .on_vm = verb_reset_failed },
 	{ "vm-forget",           .on_daemon = verb_forget },
 	{ "vm-delete",           .on_vm = verb_delete },
+	{ "vm-clone",            .on_vm = verb_clone },
 	{ "vm-rename",           .on_vm = verb_rename },
 	{ "snapshot-create",     .on_vm = verb_snapshot_create, .records = "snapshot" },
 	{ "snapshot-list",       .on_vm = verb_snapshot_list },

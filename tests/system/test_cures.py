@@ -241,6 +241,17 @@ def rename_what_others_name(p, daemon):
     assert "Requires=c" in daemon.ok("cat", "b")
 
 
+@cure("choose another name, or move that image away")
+def clone_to_what_is_there(p, daemon):
+    daemon.micro("a")
+    daemon.image("b.raw")
+    p.refused("clone", "a", "b", code=3)
+    daemon.ok("clone", "a", "c")
+    os.rename(daemon.images + "/b.raw", daemon.images + "/old.raw")
+    daemon.ok("clone", "a", "b")
+    daemon.up("b")
+
+
 @cure("vmkeep set %s Disk.%s.%s=%s")
 def rename_what_paths_are_made_of(p, daemon):
     daemon.micro("a")

@@ -177,6 +177,7 @@ def test_each_answer_is_as_the_schema_says(daemon, linux):
     daemon.micro("a")
     daemon.up("a")
     a("vm-kill")
+    a("vm-clone", new="d")
     a("vm-rename", new="c")
     told.call("vm-rename", name="c", new="a")
     a("vm-delete", **{"disks": True, "dry-run": True})

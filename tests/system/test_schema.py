@@ -118,6 +118,7 @@ def test_real_answers_fit(daemon, linux):
     lines.run("reboot micro", 5)
     lines.run("stop micro")
     lines.run("shutdown-all")
+    lines.run("clone new copy")
     lines.run("rename new newer")
     lines.run("delete newer --yes")
     os.unlink(os.path.join(daemon.config, "micro.vm"))

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/jail/copy.c - a new image that the program fills, complete or not there at all
+ *
+ * The image is created under a temporary name. A second process, the keeper, stays outside of the
+ * jail: it passes on the program's progress, and does what the daemon says in single bytes: gives the
+ * image its name, without replacing anything, or removes it again. If the daemon says nothing because
+ * it was killed, an image without its name is removed. Should the keeper be killed too, the next copy
+ * into that directory removes it: a lock that the keeper holds shows which ones are in progress.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "supervisor/jail/jail.h"
+
+#define COPY_PREFIX ".vmkeep-copy-"
+
+/* QEMU's locks are bytes 100 to 203. */
+enum { LOCK_COPYING = 300 };
+
+struct copy {
+	struct jail *j;
+	const struct jail_file *f;
+	int dir, fd;
+	uid_t uid;
+	gid_t gid;    /* of the image in the end; while it is filled, the guest's */
+	int progress; /* the program's output */
+	const char *name;
+	char temporary[32];
+};
+
+static bool copy_lock(int fd)
+{
+	struct flock l = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_COPYING, .l_len = 1
+	};
+
+	return fcntl(fd, F_OFD_SETLK, &l) == 0;
+}
+
+static void copy_sweep(int dir)
+{
+	_cleanup_(close_dir) DIR *d = file_open_dir(dir, ".", 0);
+
+	for (const struct dirent *entry; d && (entry = readdir(d));) {
+		_cleanup_(close_fd) int fd = -1;
+		struct stat st;
+
+		if (strncmp(entry->d_name, COPY_PREFIX, strlen(COPY_PREFIX)) != 0)
+			continue;
+		fd = openat(dir, entry->d_name,
+			O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && copy_lock(fd))
+			unlinkat(dir, entry->d_name, 0);
+	}
+}
+
+/* --- the keeper --- */
+
+/* qemu-img -p: "    (12.00/100%)\r" */
+static bool copy_pass_progress(const struct copy *c)
+{
+	static int told = -1;
+	char text[4096];
+	ssize_t n = read(c->progress, text, sizeof text - 1);
+	const char *last;
+	int percent;
+
+	if (n <= 0)
+		return n < 0 && errno == EINTR;
+	text[n] = '\0';
+	last = strrchr(text, '(');
+	percent = last ? atoi(last + 1) : told;
+	if (percent != told)
+		answer(c->j->sock, json_pack("{s:i}", "progress", percent));
+	told = percent;
+	return true;
+}
+
+/* Until the daemon says something; '\0': it is gone. */
+static char copy_listen(struct copy *c)
+{
+	struct pollfd p[] = { { .fd = c->j->sock, .events = POLLIN },
+		{ .fd = c->progress, .events = POLLIN } };
+	char said;
+
+	while (poll(p, ARRAY_SIZE(p), -1) >= 0 || errno == EINTR) {
+		if (p[1].revents && !copy_pass_progress(c))
+			p[1].fd = -1;
+		if (p[0].revents)
+			return read(c->j->sock, &said, 1) == 1 ? said : '\0';
+	}
+	return '\0';
+}
+
+static int copy_place(const struct copy *c, struct err *e)
+{
+	int r = fchown(c->fd, c->uid, c->gid) < 0 || fsync(c->fd) < 0
+			? -errno
+			: path_move_new(c->dir, c->temporary, c->name);
+
+	if (r == 0 && fsync(c->dir) < 0)
+		r = -errno;
+	errno = -r;
+	if (r == -EEXIST)
+		return copy_exists(c->f, e);
+	return r < 0 ? err_errno(e, "%s: create %s", c->f->what, c->f->shown_path) : 0;
+}
+
+/* Not something else that has taken its place. */
+static void copy_remove(const struct copy *c, const char *name)
+{
+	struct stat own, there;
+
+	if (fstat(c->fd, &own) == 0 && fstatat(c->dir, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+		file_same(&own, &there))
+		unlinkat(c->dir, name, 0);
+}
+
+_Noreturn static void copy_keep(struct copy *c)
+{
+	struct err e = ERR_INIT;
+
+	setsid(); /* the program's group may be killed */
+	prctl(PR_SET_PDEATHSIG, 0);
+	if (copy_listen(c) != PLAN_COPY_PLACE || copy_place(c, &e) < 0) {
+		copy_remove(c, c->temporary);
+		if (e.number)
+			answer_error(c->j->sock, "copy", false, &e);
+		_exit(1);
+	}
+	answer(c->j->sock, json_pack("{s:{}}", "placed"));
+	if (copy_listen(c) == PLAN_COPY_DROP)
+		copy_remove(c, c->name);
+	_exit(0);
+}
+
+/* --- the program --- */
+
+int copy_exists(const struct jail_file *f, struct err *e)
+{
+	err_set(e, ERR_CONFLICT, "%s: %s is there already", f->what, f->shown_path);
+	return err_hint(e, "choose another name, or move that image away");
+}
+
+static int copy_make(struct copy *c, struct jail_file *f, struct err *e)
+{
+	copy_sweep(c->dir);
+	snprintf(c->temporary, sizeof c->temporary, COPY_PREFIX "%d", getpid());
+	c->fd = openat(
+		c->dir, c->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (c->fd < 0)
+		return err_errno(e, "%s: create %s", f->what, f->shown_path);
+	copy_lock(c->fd); /* without locks nothing is swept either */
+	f->fd = openat(c->dir, c->temporary, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	f->data = file_reopen(c->fd, O_RDONLY);
+	if (fstat(c->fd, &f->st) == 0) {
+		c->uid = f->st.st_uid;
+		c->gid = f->st.st_gid;
+	}
+	if (f->fd < 0 || f->data < 0 || fchown(c->fd, c->j->uid, c->j->uid) < 0 ||
+		fstat(c->fd, &f->st) < 0) {
+		err_errno(e, "%s: create %s", f->what, f->shown_path);
+		unlinkat(c->dir, c->temporary, 0);
+	}
+	return e->number;
+}
+
+int image_copy(struct jail *j, struct jail_file *f, struct err *e)
+{
+	struct copy c = { .j = j, .f = f, .fd = -1 };
+	int pipes[2];
+	pid_t pid;
+
+	c.dir = path_parent(f, &c.name);
+	if (c.dir < 0)
+		return path_blame(f, errno, e);
+	if (pipe2(pipes, O_CLOEXEC) < 0)
+		return err_errno(e, "a pipe");
+	c.progress = pipes[0];
+	if (copy_make(&c, f, e) < 0)
+		return e->number;
+	pid = fork();
+	if (pid == 0) {
+		close(pipes[1]);
+		close_range(STDIN_FILENO, STDERR_FILENO, 0);
+		copy_keep(&c);
+	}
+	if (pid < 0) {
+		err_errno(e, "start a process");
+		unlinkat(c.dir, c.temporary, 0);
+	} else if (dup2(pipes[1], STDOUT_FILENO) < 0) {
+		err_errno(e, "place descriptors");
+	}
+	close(pipes[0]);
+	close(pipes[1]);
+	close(c.dir);
+	close(c.fd);
+	return e->number;
+}
