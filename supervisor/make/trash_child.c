@@ -245,7 +245,7 @@ static void trash_search_link(struct trash *t, int dir, const char *name, const 
 		trash_keep(m, "the link '%s/%s' leads to it", path, name);
 }
 
-/* NOLINTNEXTLINE(misc-no-recursion): bounded by DEPTH_MAX */
+/* Down to DEPTH_MAX. */
 static int trash_search(struct trash *t, int dir, const char *path, unsigned depth, struct err *e)
 {
 	_cleanup_(close_dir) DIR *d = file_open_dir(dir, ".", 0);
