@@ -185,6 +185,14 @@ struct account *request_account(const struct request *r)
 	return r->account;
 }
 
+size_t request_pass_cost(struct request *r)
+{
+	size_t cost = r->cost;
+
+	r->cost = 0;
+	return cost;
+}
+
 enum api_role request_role(const struct request *r)
 {
 	return r->role;

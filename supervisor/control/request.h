@@ -59,6 +59,9 @@ struct account;
 struct account *request_account(const struct request *r);
 struct peer;
 struct peer *request_peer(const struct request *r); /* borrowed */
+/* The bytes of the request that its account is charged with; the caller's to give back from now on.
+ * For what keeps the arguments longer than the request lives. */
+size_t request_pass_cost(struct request *r);
 /* The role that admitted the request: API_ROLE_OWNER for an owner of the VM without a role. */
 enum api_role request_role(const struct request *r);
 /* "uid 1000 (pid 4711)", for logs and history. */

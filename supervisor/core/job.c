@@ -16,7 +16,6 @@ static void job_free(struct job *j)
 	free(j->who);
 	free(j->text);
 	free(j->error);
-	json_decref(j->result);
 	account_unref(j->account);
 	free(j);
 }
@@ -89,6 +88,7 @@ void job_progress(struct job *j, uint64_t current, uint64_t total, const char *t
 void job_finish(struct job *j, json_t *result, const struct err *e)
 {
 	j->ended = clock_boot();
+	account_change(j->account, j->bytes, 0);
 	j->account->jobs--;
 	account_unref(j->account);
 	j->account = NULL;
@@ -110,6 +110,8 @@ void job_finish(struct job *j, json_t *result, const struct err *e)
 		j->done = NULL;
 		done(j->data, j);
 	}
+	json_decref(j->result);
+	j->result = NULL;
 }
 
 void job_on_done(struct job *j, void (*done)(void *data, struct job *j), void *data)

@@ -3,8 +3,8 @@
  * supervisor/core/job.h - long-running operations that clients can watch
  *
  * A verb creates a job, the code that does the work reports progress, and the job is finished
- * exactly once. The last finished jobs are kept, so that a late query still gets the result. Emits
- * JOB_PROGRESS and JOB_DONE.
+ * exactly once. The last finished jobs are kept, so that a late job-cancel is told that they have
+ * ended; their results, which may be megabytes, are not. Emits JOB_PROGRESS and JOB_DONE.
  */
 #ifndef SUPERVISOR_CORE_JOB_H
 #define SUPERVISOR_CORE_JOB_H
@@ -23,6 +23,7 @@ enum { JOBS_KEPT = 32 };
 struct job {
 	struct job *prev, *next;
 	struct account *account; /* of the requester; NULL: the job has ended */
+	size_t bytes;		 /* of its arguments, charged to the account */
 	struct daemon *daemon;
 	unsigned id;
 	const char *verb; /* static */
@@ -33,7 +34,7 @@ struct job {
 	char *text;		 /* the error, or the current step */
 	const char *(*step)(const struct job
 			*j); /* the same, computed on demand; text if it is or returns NULL */
-	json_t *result;
+	json_t *result;	     /* for the done callback only */
 	struct err *error;
 	void (*done)(void *data, struct job *j);
 	void *data;
@@ -55,8 +56,7 @@ struct job *job_new(struct daemon *d, const char *verb, const char *vm, const ch
 	struct account *account);
 /* At most four events a second; progress in between only shows up in `jobs`. text may be NULL. */
 void job_progress(struct job *j, uint64_t current, uint64_t total, const char *text);
-/* e NULL: success. The done callback runs before this returns; the job stays available for late
- * queries. */
+/* e NULL: success. The done callback runs before this returns. */
 void job_finish(struct job *j, json_t *result /* stolen */, const struct err *e);
 /* Sets the callback for the end of the job; there is only one. NULL removes it. */
 void job_on_done(struct job *j, void (*done)(void *data, struct job *j), void *data);

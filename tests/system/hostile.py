@@ -30,8 +30,8 @@ def install(world):
     os.chmod(world.inner(BINARY), 0o755)
 
 
-def make(world, name, disk=b""):
-    world.micro(name, extra="[QEMU]\nBinary=%s\n" % BINARY)
+def make(world, name, disk=b"", vm=""):
+    world.micro(name, vm=vm, extra="[QEMU]\nBinary=%s\n" % BINARY)
     with open(os.path.join(world.images, name + ".raw"), "r+b") as f:
         f.seek(4096)
         f.write(disk)

@@ -293,6 +293,7 @@ BEHAVIOUR = {
     "agent-garbage": agent(says(b"<html>\n")),
     "agent-odd": agent(says(json.dumps({"return": {"version": ODD, "supported_commands": ODD}}).encode() + b"\n")),
     "agent-gone": agent(hangs_up),
+    "agent-heaps": agent(says(json.dumps({"return": {"pid": 7, "exited": True, "exitcode": 0, "out-data": "AAAA" * (1 << 19)}}).encode() + b"\n")),
 }
 
 

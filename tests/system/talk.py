@@ -40,16 +40,19 @@ class Error(Exception):
 class Client:
     """The control protocol by hand. Every wait has a deadline, in seconds, multiplied by SLOW."""
 
-    def __init__(self, path, timeout=10, uid=0):
+    def __init__(self, path, timeout=10, uid=0, groups=()):
         self.timeout, self.buffer, self.events, self.serial = timeout, b"", [], 0
         self.answered = []  # ids in the order of their replies
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(timeout * SLOW)
+        before = os.getgroups()
+        os.setgroups(groups or before)
         os.seteuid(uid)  # the daemon sees the effective uid
         try:
             self.socket.connect(path)
         finally:
             os.seteuid(0)
+            os.setgroups(before)
         self.greeting = self.receive()
 
     def close(self):

@@ -11,6 +11,8 @@ import pytest
 import vmk
 from hostile import OUT_MAX, make, rss, unwell
 
+LIMIT = 16 << 20  # limit of the daemon's memory, whatever users do
+JOBS_KEPT = 32  # as in supervisor/core/job.h
 FLOODS = {
     "events": "floods us with unsolicited state changes",
     "strays": "floods us with unsolicited messages",
@@ -86,6 +88,41 @@ def test_an_agent_costs_who_asks_it(hostile, how):
     console.type("hello")
     console.until("hello")
     hostile.ok("kill", how)
+
+
+def test_results_of_jobs_are_not_kept(hostile):
+    """An owner fetches 2 MiB from the guest's agent, many times, and waits for none of it."""
+    make(hostile, "agent-heaps", vm="Owner=alice\n")
+    hostile.ok("start", "agent-heaps")
+    hostile.eventually(lambda: hostile.info("agent-heaps").get("agent"), lambda agent: agent == "open")
+    alice = hostile.client(uid=vmk.USERS["alice"])
+    for _ in range(JOBS_KEPT):
+        alice.call("guest-exec", name="agent-heaps", command=["x"], wait=False)
+        hostile.eventually(lambda: hostile.rows("jobs"), lambda rows: not rows, timeout=60)
+    assert rss(hostile) < LIMIT
+
+
+def test_what_jobs_wait_with_is_counted(hostile):
+    """An operator queues large commands for a silent agent, and waits for none of them: they count as what this user
+    holds until the jobs end, so that more are refused or cost the connection."""
+    make(hostile, "agent-silent")
+    hostile.ok("start", "agent-silent")
+    hostile.eventually(lambda: hostile.info("agent-silent").get("agent"), lambda agent: agent == "open")
+
+    def queue():
+        bob = hostile.client(uid=vmk.USERS["bob"], groups=[vmk.GROUPS["vmkeep"]])
+        try:
+            bob.call("guest-exec", name="agent-silent", command=["x" * 900000], wait=False)
+        except (OSError, EOFError, vmk.Error) as e:
+            return str(e)
+        finally:
+            bob.close()
+        return "queued"
+    said = [queue() for _ in range(16)]
+    assert 1 <= said.count("queued") <= (2 << 20) // 900000, said
+    assert rss(hostile) < LIMIT
+    hostile.eventually(lambda: hostile.rows("jobs"), lambda rows: not rows, timeout=60)
+    assert queue() == "queued"
 
 
 def test_what_is_no_monitor_does_not_start(hostile):
