@@ -23,6 +23,8 @@ cat /proc/self/oom_score_adj /proc/self/status
 ip link add hook0 type bridge && ip link del hook0 && echo network
 mount -t tmpfs tmpfs /mnt && umount /mnt && echo mount
 touch /run/suid && chmod 4755 /run/suid 2>/dev/null && echo suid
+chrt -f 1 true 2>/dev/null && echo realtime
+setarch i686 true 2>/dev/null && echo personality
 setpriv --reuid=65534 --regid=65534 --clear-groups true && echo setpriv
 echo done
 """
@@ -104,7 +106,8 @@ def test_the_daemon_its_helpers_and_hooks(host):
     said = host.ok("cat", "/run/hook-said").split("event ")[1]
     lines = said.splitlines()
     assert lines[1] == "0", "protected from the OOM killer"
-    assert {"network", "mount", "setpriv", "done"} <= set(lines) and "suid" not in lines, said
+    assert {"network", "mount", "setpriv", "done"} <= set(lines) and not {"suid", "realtime", "personality"} & set(lines), said
+    assert host.ok("systemctl", "show", "-p", "SystemCallArchitectures", "--value", "vmkeepd") == "native\n"
     assert (status(said, "NoNewPrivs"), status(said, "Umask")) == ("0", "0022")
     host.ok("vmkeep", "kill", "guest2")
 
