@@ -30,6 +30,7 @@ struct rename {
 	char *old_dropins, *new_dropins;
 	char uuid[37];
 	bool never_ran;
+	enum api_role role;
 
 	struct conf_texts *texts;
 	const struct conf_source *src; /* in texts */
@@ -141,6 +142,11 @@ static int rename_check_disks(
 	for (size_t i = 0; r == 0 && i < from->disks; i++) {
 		const struct conf_disk *was = &from->disk[i], *is = &to->disk[i];
 
+		/* there may be an image of that name, which another VM left behind */
+		if (was->unnamed && t->never_ran && t->role < API_ROLE_OPERATOR)
+			r = err_set(e, ERR_PERMISSION,
+				"only an operator may use another image, '%s', for disk '%s'",
+				is->path, was->id);
 		if (!was->unnamed && !was->cdrom)
 			r = rename_check_path(t, was, was->path, is->path, "Path", e);
 		for (size_t k = 0; r == 0 && k < was->base.n; k++)
@@ -279,6 +285,7 @@ static struct rename *rename_new(const struct vm *vm, const struct request *r)
 	t->new_dropins = xasprintf("%s/%s.vm.d", dir, t->to);
 	snprintf(t->uuid, sizeof t->uuid, "%s", vm->identity.uuid);
 	t->never_ran = !vm->identity.kept;
+	t->role = request_role(r);
 	return t;
 }
 

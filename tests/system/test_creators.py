@@ -84,6 +84,16 @@ def test_what_concerns_others_is_not_theirs(daemon, words):
     assert text(daemon, "ci1.vm") == before
 
 
+def test_a_new_name_is_not_another_image(daemon):
+    """prod-root.qcow2 may be what a deleted VM left; a disk that has been made keeps its image."""
+    daemon.ok("create", "a", "--memory", "16M", "--disk", "1M", *OURS, "VM.Owner=alice")
+    assert "only an operator may use another image, 'prod-root.qcow2'" in daemon.fails(9, "rename", "a", "prod", **ALICE)
+    daemon.ok("start", "a", **ALICE)
+    daemon.ok("kill", "a", **ALICE)
+    daemon.ok("rename", "a", "prod", **ALICE)
+    assert [disk["path"] for disk in daemon.info("prod")["disks"]] == ["a-root.qcow2"]
+
+
 def test_media_may_be_named(daemon):
     create(daemon, "ci1", "--disk", "1M,base=images/debian.qcow2", "--iso", "debian.iso")
     assert "Base=images/debian.qcow2\n" in text(daemon, "ci1.vm") and "Path=debian.iso\n" in text(daemon, "ci1.vm")
