@@ -321,17 +321,42 @@ static void check_ports(const struct check *k)
 	}
 }
 
+/* On a bridge of the host, only cloud-init can tell the guest its address. */
+static void check_nic_address(const struct check *k, const struct conf_nic *nic)
+{
+	const char *prefix = nic->address ? strchr(nic->address, '/') : NULL;
+
+	if (!nic->address && (nic->gateway || nic->dns.n))
+		NIC_PROBLEM(k, nic, nic->gateway ? "Gateway" : "DNS", "needs Address=");
+	else if (!nic->address)
+		return;
+	else if (nic->bridge && !prefix)
+		NIC_PROBLEM(k, nic, "Address",
+			"with Bridge= this needs a prefix length: write %s/24", nic->address);
+	else if (nic->bridge && !conf_vm_wants_seed(k->c))
+		NIC_PROBLEM(k, nic, "Address",
+			"with Bridge=, only cloud-init can tell the guest: write a section [CloudInit], with User= for example");
+	else if (nic->bridge && k->c->seed.network)
+		NIC_PROBLEM(k, nic, "Address",
+			"NetworkConfig= in [CloudInit] takes its place; write only one");
+	else if (!nic->bridge && (prefix || nic->gateway || nic->dns.n))
+		NIC_PROBLEM(k, nic,
+			prefix	       ? "Address"
+			: nic->gateway ? "Gateway"
+				       : "DNS",
+			"this is for Bridge=; a network tells the guest itself");
+}
+
 static void check_nic(const struct check *k, const struct conf_nic *nic)
 {
 	if (nic->bridge && nic->network)
 		NIC_PROBLEM(k, nic, "Bridge", "cannot be used with Network=; write only one");
-	if (nic->bridge && nic->address)
-		NIC_PROBLEM(k, nic, "Address", "a foreign bridge gives out its own addresses");
+	check_nic_address(k, nic);
 	for (const struct conf_nic *o = k->c->nic; o < nic; o++) {
 		if (nic->mac.set && o->mac.set && memcmp(&o->mac, &nic->mac, sizeof o->mac) == 0)
 			NIC_PROBLEM(k, nic, "MACAddress", "NIC '%s' has the same", o->id);
 		if (nic->address && streq(nic->address, o->address) &&
-			streq(nic->network, o->network))
+			streq(nic->network, o->network) && streq(nic->bridge, o->bridge))
 			NIC_PROBLEM(k, nic, "Address", "NIC '%s' has the same", o->id);
 	}
 }

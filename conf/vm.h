@@ -126,8 +126,11 @@ struct conf_nic { /* [NIC ID] */
 	const char *network; /* a .network file's name, or NULL when bridge is set */
 	const char *bridge;  /* an existing bridge that vmkeep does not manage */
 	enum conf_nic_model model;
-	struct conf_mac mac;  /* unset: from the identity */
-	const char *address;  /* IPv4, NULL: from the identity */
+	struct conf_mac mac; /* unset: from the identity */
+	/* IPv4, NULL: from the identity; on a bridge with a prefix length, NULL: unknown */
+	const char *address;
+	const char *gateway;  /* for that of a bridge; NULL: none */
+	struct conf_list dns; /* likewise */
 	const char *hostname; /* NULL: derived from the VM's name */
 	bool link;
 };

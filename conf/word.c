@@ -150,6 +150,19 @@ static bool word_number(const char *s, size_t len, unsigned long lowest, unsigne
 	return n >= lowest && n <= highest;
 }
 
+bool conf_word_address(const char *s)
+{
+	size_t len = strcspn(s, "/");
+	char text[INET_ADDRSTRLEN];
+	struct in_addr in;
+
+	if (len >= sizeof text || (s[len] && !word_number(s + len + 1, strlen(s + len + 1), 1, 32)))
+		return false;
+	memcpy(text, s, len);
+	text[len] = '\0';
+	return inet_pton(AF_INET, text, &in) == 1;
+}
+
 bool conf_word_percent(const char *s)
 {
 	size_t len = strlen(s);

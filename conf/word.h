@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+bool conf_word_address(const char *s);	/* IPv4, perhaps with a prefix length */
 bool conf_word_absolute(const char *s); /* absolute path */
 bool conf_word_domain(const char *s);	/* "vm.internal" */
 bool conf_word_feature(const char *s);	/* CPU feature, "+x" or "-x" */

@@ -301,7 +301,9 @@ const struct api_verb api_verbs[] = {
 		{ "network", API_WORDS, false, "-w, --network NETWORK", "a network, none, or keys of [NIC] "
 		  "as in default,mac=52:54:00:11:22:33; default if not given; may be repeated" },
 		{ "bridge", API_WORDS, false, "--bridge BRIDGE", "a bridge of the host; may be repeated" },
-		{ "address", API_STRING, false, "--address ADDRESS", "the IPv4 address of the NIC" },
+		{ "address", API_STRING, false, "--address ADDRESS", "the IPv4 address of the NIC; on a bridge "
+		  "with a prefix length, for cloud-init" },
+		{ "gateway", API_STRING, false, "--gateway ADDRESS", "the gateway of a NIC on a bridge" },
 		{ "user", API_STRING, false, "--user USER", "the user that cloud-init makes in the guest" },
 		{ "ssh-key", API_WORDS, false, "--ssh-key KEY", "a public key of ssh for that user, or a file "
 		  "with some; may be repeated" },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the keys of [CloudInit] are to cloud-init. */
 #include "base/mem.h"
+#include "base/text.h"
 #include "conf/conf.h"
 #include "supervisor/start/seed.h"
 
@@ -42,11 +43,51 @@ static json_t *seed_vendor_data(const struct conf_seed *s)
 	return data;
 }
 
+/* By MAC address, as only the guest knows its interfaces' names; "to default" is not known everywhere. */
+static json_t *seed_nic(const struct conf_nic *nic, const struct identity *id)
+{
+	const struct identity_nic *known = identity_nic(id, nic->id);
+	const uint8_t *mac = nic->mac.set || !known ? nic->mac.byte : known->mac;
+	json_t *servers = json_array(), *one;
+	char text[TEXT_MAC];
+
+	one = json_pack("{s:{s:s}}", "match", "macaddress", text_mac(text, mac));
+	if (nic->address && nic->bridge)
+		json_object_set_new(one, "addresses", json_pack("[s]", nic->address));
+	else
+		json_object_set_new(one, "dhcp4", json_true());
+	if (nic->gateway)
+		json_object_set_new(one, "routes",
+			json_pack("[{s:s, s:s}]", "to", "0.0.0.0/0", "via", nic->gateway));
+	for (size_t i = 0; i < nic->dns.n; i++)
+		json_array_append_new(servers, json_string(nic->dns.item[i]));
+	if (nic->dns.n)
+		json_object_set_new(one, "nameservers", json_pack("{s:O}", "addresses", servers));
+	json_decref(servers);
+	return one;
+}
+
+/* NULL: all NICs by DHCP, which cloud-init does without. */
+static json_t *seed_network(const struct conf_vm *c, const struct identity *id)
+{
+	json_t *nics = json_object();
+	bool fixed = false;
+
+	for (size_t i = 0; i < c->nics; i++) {
+		fixed |= c->nic[i].bridge && c->nic[i].address;
+		json_object_set_new(nics, c->nic[i].id, seed_nic(&c->nic[i], id));
+	}
+	if (fixed)
+		return json_pack("{s:i, s:o}", "version", 2, "ethernets", nics);
+	json_decref(nics);
+	return NULL;
+}
+
 json_t *seed_document(const struct conf_vm *c, const struct identity *id)
 {
 	const struct conf_seed *s = &c->seed;
 
-	return json_pack("{s:o, s:o, s:s*, s:s*, s:s*}", "meta-data", seed_meta_data(c, id),
-		"vendor-data", seed_vendor_data(s), "PasswordFile", s->password, "UserData",
-		s->user_data, "NetworkConfig", s->network);
+	return json_pack("{s:o, s:o, s:o*, s:s*, s:s*, s:s*}", "meta-data", seed_meta_data(c, id),
+		"vendor-data", seed_vendor_data(s), "network-config", seed_network(c, id),
+		"PasswordFile", s->password, "UserData", s->user_data, "NetworkConfig", s->network);
 }

@@ -114,7 +114,8 @@ static bool create_wants_no_nic(const json_t *arguments)
 /* Without a section, a VM has NIC lan on the network default. */
 static int create_nics(json_t *words, const json_t *arguments, struct err *e)
 {
-	const char *address = json_string_value(json_object_get(arguments, "address"));
+	const char *address = json_string_value(json_object_get(arguments, "address")),
+		   *gateway = json_string_value(json_object_get(arguments, "gateway"));
 	unsigned n = 0;
 
 	if (create_wants_no_nic(arguments)) {
@@ -131,6 +132,8 @@ static int create_nics(json_t *words, const json_t *arguments, struct err *e)
 	}
 	if (address)
 		create_add(words, "NIC.%s.Address=%s", nic.first, address);
+	if (gateway)
+		create_add(words, "NIC.%s.Gateway=%s", nic.first, gateway);
 	return 0;
 }
 

@@ -211,3 +211,21 @@ def test_files_of_others(daemon):
     rows = json.loads(daemon.vmkeep("--json", "check", "a").out)
     row, = (row for row in rows if row["key"] == "UserData")
     assert row["severity"] == "error" and row["line"] and "belongs to another user" in row["reason"]
+
+
+def test_an_address_on_a_bridge(world):
+    """The guest learns it by the NIC's MAC address; the daemon has no claim to it."""
+    with world.devices():
+        world.start()
+        world.exec("ip", "link", "add", "br7", "type", "bridge")
+        world.image("a.raw")
+        world.ok("create", "a", "--memory", "16M", "--disk", "a.raw", "--bridge", "br7", "--address", "10.0.0.5/24", "--gateway",
+                 "10.0.0.1", "--user", "anna", "--firmware", "bios", "VM.Accel=tcg", "NIC.lan.DNS=10.0.0.2", "--start")
+        mac, = (row["mac"] for row in world.info("a")["nics"])
+        assert document(seed(world)["network-config"]) == {"version": 2, "ethernets": {"lan": {
+            "match": {"macaddress": mac}, "addresses": ["10.0.0.5/24"], "routes": [{"to": "0.0.0.0/0", "via": "10.0.0.1"}],
+            "nameservers": {"addresses": ["10.0.0.2"]}}}}
+        assert "[CloudInit]" in world.fails(2, "unset", "a", "CloudInit.User")
+        world.ok("kill", "a")
+        world.exec("ip", "link", "del", "br7")
+        world.stop_daemon()

@@ -268,6 +268,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		{ "golden all", test_golden, NULL, NULL, (void *)(uintptr_t)"all" },
+		{ "golden bridge", test_golden, NULL, NULL, (void *)(uintptr_t)"bridge" },
 		{ "golden key", test_golden, NULL, NULL, (void *)(uintptr_t)"key" },
 		{ "golden name", test_golden, NULL, NULL, (void *)(uintptr_t)"name" },
 		cmocka_unit_test(test_files),

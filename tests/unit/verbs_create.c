@@ -43,6 +43,8 @@ static const struct {
 	  "error: --address is for a VM with one NIC, this one has 2" },
 	{ "{'iso': 'x', 'network': ['none'], 'address': '10.0.0.7'}",
 	  "error: --address is for a VM with one NIC, this one has 0" },
+	{ "{'iso': 'x', 'bridge': ['br0'], 'address': '10.0.0.5/24', 'gateway': '10.0.0.1'}",
+	  HEAD("1G", "uefi") "CDROM.cd.Path=x NIC.lan.Bridge=br0 NIC.lan.Address=10.0.0.5/24 NIC.lan.Gateway=10.0.0.1" },
 	{ "{'disk': ['a'], 'user': 'anna', 'ssh-key': ['k 1', 'k 2'], 'cloud-init': '/u'}",
 	  HEAD("1G", "uefi") "Disk.root.Path=a CloudInit.User=anna CloudInit.SSHKey=k 1 CloudInit.SSHKey+=k 2 "
 	  "CloudInit.UserData=/u" },
