@@ -164,7 +164,7 @@ def test_each_page_names_what_there_is(tmp_path, page):
 
 
 @pytest.mark.parametrize("text", [
-    "let it listen elsewhere, or write DNS=no in the network", "write Enable=no in [Network]", "[VM] Model=host", "write Enable=perhaps in [VM]",
+    "let it listen elsewhere, or write Resolver=no in the network", "write Enable=no in [Network]", "[VM] Model=host", "write Enable=perhaps in [VM]",
     "[Dsk data] Path=", "vmkeep frobnicate NAME", "vmkeep net frob", "vmkeep snapshot list tells which there are", "vmkeep kill --hard %s",
     "vmkeep job cancel NAME", "vmkeep stop %s --timeout soon", "see /etc/vmkeep/vms/x/y", "look into /run/vmkeep/sock"])
 def test_what_does_not_exist_is_found(tmp_path, text):
