@@ -34,9 +34,10 @@ archive = $(B)/$(1).a
 libs    = $(foreach r,$(needs_$(1)),$(call archive,$(r)))
 MAINS := supervisor/daemon.c supervisor/client/main.c supervisor/jail/main.c
 PROGRAMS := $(B)/vmkeepd $(B)/vmkeep $(B)/vmkeep-jail
+STORES   := $(patsubst scripts/%,$(B)/%,$(wildcard scripts/stores/*)) # beside vmkeep-jail
 
 .PHONY: all
-all: $(PROGRAMS)
+all: $(PROGRAMS) $(STORES)
 
 define room
 $(B)/$(1).a: $(patsubst %.c,$(B)/%.o,$(filter-out $(MAINS),$(wildcard $(1)/*.c)))
@@ -50,6 +51,9 @@ $(B)/%.o: %.c
 	$(if $(V),,@echo "  CC    $<";)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 link = $(if $(V),,@echo "  LD    $@";)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o %.a,$^)
+
+$(B)/stores/%: scripts/stores/%
+	@install -D -m 755 $< $@
 
 # Contains the path of the installed vmkeep-jail: rebuilt if that changes between make and make install.
 $(B)/supervisor/daemon.o: $(B)/libexecdir
@@ -219,6 +223,7 @@ install: all ## install programs, units, manual, completion and examples (DESTDI
 	install -D -m 644 scripts/systemd/sysusers.conf $(DESTDIR)$(SYSUSERSDIR)/vmkeep.conf
 	install -d $(DESTDIR)$(UNITDIR) $(DESTDIR)$(DOCDIR)/examples $(dir $(foreach m,$(MANPAGES),$(call man_path,$(m))))
 	install -D -m 755 scripts/systemd/vmkeep-shutdown $(DESTDIR)$(LIBEXECDIR)/vmkeep-shutdown
+	install -D -m 755 -t $(DESTDIR)$(LIBEXECDIR)/stores $(STORES)
 	install -D -m 755 scripts/systemd/vmkeep-sleep $(DESTDIR)$(SLEEPDIR)/vmkeep
 	$(call paths,scripts/systemd/vmkeep-shutdown) >$(DESTDIR)$(LIBEXECDIR)/vmkeep-shutdown
 	$(call paths,scripts/systemd/vmkeep-sleep) >$(DESTDIR)$(SLEEPDIR)/vmkeep

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <strings.h>
 
+#include "conf/word.h"
+
 struct check {
 	const struct conf_vm *c;
 	const struct conf_daemon *daemon; /* or NULL */
@@ -55,7 +57,7 @@ enum conf_format conf_disk_format(const struct conf_disk *d)
 
 	if (d->format != CONF_FORMAT_AUTO || !d->path)
 		return d->format;
-	if (strncmp(d->path, "/dev/", 5) == 0)
+	if (d->volume || strncmp(d->path, "/dev/", 5) == 0)
 		return CONF_FORMAT_RAW;
 	len = strlen(d->path);
 	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
@@ -248,7 +250,9 @@ static void check_file(const struct check *k, const struct conf_disk *d)
 {
 	enum conf_format format = conf_disk_format(d);
 
-	if (d->path && format == CONF_FORMAT_AUTO)
+	/* without vmkeep.conf, another store may have volumes */
+	if (d->path && format == CONF_FORMAT_AUTO &&
+		(k->daemon || streq(d->store, CONF_STORE_DEFAULT)))
 		check_unknown_format(k, d);
 	if (d->size && d->path && *d->path == '/')
 		DISK_PROBLEM(
@@ -262,6 +266,17 @@ static void check_file(const struct check *k, const struct conf_disk *d)
 			DISK_PROBLEM(k, d, "Path", "disk '%s' has the same", o->id);
 			return;
 		}
+}
+
+/* The name reaches a program that runs as root. */
+static void check_volume(const struct check *k, const struct conf_disk *d)
+{
+	if (d->unnamed || !conf_word_volume(d->path))
+		DISK_PROBLEM(k, d, "Path",
+			"store '%s' has volumes: name one, of letters, digits, '.', '_' and '-'",
+			d->store);
+	if (d->format != CONF_FORMAT_AUTO && d->format != CONF_FORMAT_RAW)
+		DISK_PROBLEM(k, d, "Format", "volumes of store '%s' are raw", d->store);
 }
 
 static void check_store(const struct check *k, const struct conf_disk *d)
@@ -298,6 +313,8 @@ static void check_disk(const struct check *k, const struct conf_disk *d)
 		DISK_PROBLEM(k, d, "DetectZeroes", "unmap needs Discard=unmap");
 	check_bus(k, d);
 	check_store(k, d);
+	if (d->volume)
+		check_volume(k, d);
 	check_file(k, d);
 }
 

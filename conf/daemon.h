@@ -17,7 +17,7 @@ struct conf_default { /* [Defaults] Section.Key=value; applies to every section 
 	const char *section, *key, *value;
 };
 
-enum conf_store_type { CONF_STORE_DIR, CONF_STORE_TYPES };
+enum conf_store_type { CONF_STORE_DIR, CONF_STORE_PROGRAM, CONF_STORE_TYPES };
 
 struct conf_store { /* [Store ID] */
 	const char *id;
@@ -25,6 +25,7 @@ struct conf_store { /* [Store ID] */
 	enum conf_store_type type;
 	const char *path; /* absolute; NULL: missing, which is a problem */
 	bool require_mount, read_only;
+	const char *program, *pool; /* of Type=program; NULL: not written */
 };
 
 struct conf_quota { /* [Quota USER] or [Quota @GROUP]: what each such user may own; 0: no bound */

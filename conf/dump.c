@@ -183,6 +183,7 @@ int conf_vm_copy_with(struct conf_vm *to, const struct conf_vm *from,
 
 		to->disk[i].dir = dir ? arena_strdup(&to->arena, dir) : NULL;
 		to->disk[i].dir_mounted = from->disk[i].dir_mounted;
+		to->disk[i].volume = from->disk[i].volume;
 	}
 	buf_release(&text);
 	return r;

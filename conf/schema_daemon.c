@@ -3,7 +3,9 @@
 #include "conf/word.h"
 
 static const char *const level_names[] = { "error", "warning", "info", "debug" };
-static const char *const store_types[] = { [CONF_STORE_DIR] = "dir" };
+static const char *const store_types[] = {
+	[CONF_STORE_DIR] = "dir", [CONF_STORE_PROGRAM] = "program"
+};
 _Static_assert(ARRAY_SIZE(store_types) == CONF_STORE_TYPES, "a type of store has no name");
 
 /* clang-format off */
@@ -39,10 +41,19 @@ static const struct conf_key shutdown_keys[] = {
 
 static const struct conf_key store_keys[] = {
 	{ .name = "Type",              ENUM(conf_store_type, conf_store, type, store_types), .preset = "dir",
-	  .help = "A directory of the host." },
+	  .help = "dir: a directory of the host, with image files; program: volumes that a program "
+		  "makes and finds." },
 	{ .name = "Path",              STRING(PATH, conf_store, path),
 	  .check = conf_word_absolute, .what = "an absolute path",
-	  .help = "The directory." },
+	  .help = "The directory; of volumes, the one in which they appear, such as /dev/vg0." },
+	{ .name = "Program",           STRING(PATH, conf_store, program),
+	  .check = conf_word_program, .what = "lvmthin, zfs or an absolute path",
+	  .help = "Of Type=program: lvmthin, zfs, or the absolute path of another program, which "
+		  "runs as root." },
+	{ .name = "Pool",              STRING(WORD, conf_store, pool),
+	  .check = conf_word_plain, .what = "letters, digits, '.', '_', '+' and '-'",
+	  .help = "Of Type=program: what the program is to use of Path=; of lvmthin, the thin pool "
+		  "in that volume group." },
 	{ .name = "RequireMount",      BOOL(conf_store, require_mount), .preset = "no",
 	  .help = "Whether something must be mounted on the directory; otherwise a start fails, and "
 		  "nothing is created." },

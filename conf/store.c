@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Stores: the directories that relative paths of disks and CDs are in. */
+/* Stores: what relative paths of disks and CDs are in. */
 #include <strings.h>
 
 #include "base/text.h"
@@ -32,7 +32,29 @@ void conf_vm_place(struct conf_vm *c, const struct conf_daemon *d)
 
 		c->disk[i].dir = s && s->path ? arena_strdup(&c->arena, s->path) : NULL;
 		c->disk[i].dir_mounted = s && s->require_mount;
+		c->disk[i].volume = s && s->type == CONF_STORE_PROGRAM && c->disk[i].path &&
+						    *c->disk[i].path != '/'
+					    ? CONF_VOLUME
+					    : CONF_VOLUME_NONE;
 	}
+}
+
+/* Keys of the other type would have no effect. */
+static void store_check_type(
+	const struct conf_store *s, const struct conf_marks *m, bool whole, struct conf_problems *p)
+{
+	const bool program = s->type == CONF_STORE_PROGRAM;
+	const char *key = program      ? (s->require_mount ? "RequireMount" : NULL)
+			  : s->program ? "Program"
+			  : s->pool    ? "Pool"
+				       : NULL;
+	const struct conf_mark *mark = key ? conf_mark_find(m, "Store", s->id, key) : NULL;
+
+	if (key)
+		conf_problem(p, mark ? &mark->place : &s->place, key,
+			program ? "has no effect with Type=program" : "needs Type=program");
+	if (program && !s->program && whole)
+		conf_problem(p, &s->place, "Program", "missing in [Store %s]", s->id);
 }
 
 static void store_check(const struct conf_daemon *c, const struct conf_store *s,
@@ -56,6 +78,8 @@ static void store_check(const struct conf_daemon *c, const struct conf_store *s,
 void conf_daemon_check(const struct conf_daemon *c, const struct conf_marks *m, bool whole,
 	struct conf_problems *p)
 {
-	for (size_t i = 0; i < c->stores; i++)
+	for (size_t i = 0; i < c->stores; i++) {
 		store_check(c, &c->store[i], m, whole, p);
+		store_check_type(&c->store[i], m, whole, p);
+	}
 }

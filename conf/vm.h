@@ -96,18 +96,22 @@ struct conf_mac {
 	uint8_t byte[ETH_ALEN];
 };
 
+/* What a disk is in a store of Type=program. MADE, ABSENT: as a start, or a check, found out. */
+enum conf_volume { CONF_VOLUME_NONE, CONF_VOLUME, CONF_VOLUME_MADE, CONF_VOLUME_ABSENT };
+
 struct conf_disk { /* [Disk ID] and [CDROM ID] */
 	const char *id;
 	struct conf_place place;
 	bool cdrom;
 	/* as configured, specifiers expanded; relative: to the store; NULL: empty CD */
 	const char *path;
-	const char *store;     /* CONF_STORE_DEFAULT: the image directory */
-	const char *dir;       /* of that store, from vmkeep.conf; NULL: the image directory */
-	bool dir_mounted;      /* it must be a mount point */
-	struct conf_list base; /* the backing chain, in full, from the top */
-	bool unnamed;	       /* no Path= given: the path is NAME-ID.qcow2 */
-	uint64_t size;	       /* bytes, 0: do not create */
+	const char *store;	 /* CONF_STORE_DEFAULT: the image directory */
+	const char *dir;	 /* of that store, from vmkeep.conf; NULL: the image directory */
+	bool dir_mounted;	 /* it must be a mount point */
+	enum conf_volume volume; /* path names it in that store */
+	struct conf_list base;	 /* the backing chain, in full, from the top */
+	bool unnamed;		 /* no Path= given: the path is NAME-ID.qcow2 */
+	uint64_t size;		 /* bytes, 0: do not create */
 	enum conf_format format;
 	enum conf_bus bus;
 	enum conf_cache cache;

@@ -89,6 +89,16 @@ bool conf_word_file(const char *s)
 	return *s != '.' && !strchr(s, '/') && strlen(s) <= NAME_MAX;
 }
 
+bool conf_word_program(const char *s)
+{
+	return *s == '/' || word(s, "._-", 63);
+}
+
+bool conf_word_volume(const char *s)
+{
+	return word(s, "._-", 100);
+}
+
 bool conf_word_ifname(const char *s)
 {
 	/* the kernel has directories of these names beside those of interfaces */

@@ -21,11 +21,13 @@ bool conf_word_machine(const char *s);	/* q35, pc or a version of these */
 bool conf_word_owner(const char *s);	/* user or "@group" */
 bool conf_word_plain(const char *s);	/* letters, digits, "._+-"; safe inside a QEMU option */
 bool conf_word_percent(const char *s);	/* "150%" */
+bool conf_word_program(const char *s);	/* a program's name, or an absolute path */
 bool conf_word_ready(const char *s);	/* value of ReadyWhen= */
 bool conf_word_cid(const char *s);	/* vsock(7) CID, or "auto" */
 bool conf_word_rng(const char *s);	/* absolute path or "none" */
 bool conf_word_serial(const char *s);	/* disk serial number, at most 20 bytes as in virtio */
 bool conf_word_ssh_key(const char *s);	/* one line of authorized_keys, without options */
+bool conf_word_volume(const char *s);	/* a name in a store of Type=program */
 bool conf_word_uuid(const char *s);
 
 #endif

@@ -435,14 +435,15 @@ const struct api_field api_net_stop_row[] = {
 
 const struct api_field api_store_row[] = {
 	{ "name", API_ID },
-	{ "type", API_TEXT, "dir" },
+	{ "type", API_TEXT, "dir or program" },
 	{ "path", API_TEXT },
-	{ "state", API_TEXT, "ok, read-only, missing, not mounted or not answering" },
-	{ "size", API_BYTES, "of its file system" },
+	{ "state", API_TEXT, "ok, read-only, missing, not mounted, not answering or failing" },
+	{ "size", API_BYTES, "of its file system or pool" },
 	{ "free", API_BYTES },
 	{ "used", API_NUMBER, "percent", .head = "used %" },
 	{ "images", API_NUMBER, "disks and CDs of VMs in it" },
 	{ "trash", API_BYTES, "of deleted disks, in .trash" },
+	{ "metadata", API_NUMBER, "of a thin pool, percent that is used", .head = "metadata %" },
 	END
 };
 

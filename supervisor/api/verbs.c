@@ -553,7 +553,7 @@ const struct api_verb api_verbs[] = {
 	  .returns = { .columns = api_store_row },
 	  .help = "list the directories of images, and how full their file systems are",
 	  .text = "A store that does not answer within 5 seconds, such as a file server that "
-		"is down, costs only its own row." },
+		"is down, or within 30 if a program is asked, costs only its own row." },
 
 	{ "host-check", "host check", API_ROLE_VIEW, API_NO_TARGET, API_PROGRAMS,
 	  { "virt-host-validate" },

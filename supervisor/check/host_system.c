@@ -146,9 +146,30 @@ void host_image_access(const struct host_facts *f, struct host_row *row)
 	host_system_access(&f->store[0], row);
 }
 
+/* When a thin pool is full, its volumes fail writes, or all are read-only. */
+static void host_system_pool(const struct store_seen *s, struct host_row *row)
+{
+	const bool full = store_used(s) >= FULL || s->metadata >= FULL;
+	char room[16], size[16], metadata[48] = "";
+
+	if (s->metadata >= 0)
+		snprintf(metadata, sizeof metadata, ", %d %% of its metadata used", s->metadata);
+	if (!s->size)
+		host_row(row, HOST_WARN, NULL, "%s", s->why ? s->why : store_state_name(s->state));
+	else
+		host_row(row, full ? HOST_WARN : HOST_PASS,
+			full ? "free space: guests whose disks cannot grow are paused" : NULL,
+			"%s of %s left in '%s'%s", text_size(room, sizeof room, s->room),
+			text_size(size, sizeof size, s->size), s->path, metadata);
+}
+
 /* Media that everybody may read are usual in a read-only one. */
 void host_store(const struct store_seen *s, struct host_row *row)
 {
+	if (s->program) {
+		host_system_pool(s, row);
+		return;
+	}
 	host_system_room(s, row);
 	if (row->verdict == HOST_PASS && (s->owner || (!s->read_only && (s->mode & 077))))
 		host_system_access(s, row);

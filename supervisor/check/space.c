@@ -81,7 +81,8 @@ static void space_add_all(struct check_space *s, const struct vm *vm)
 	for (size_t i = 0; vm->file.have_conf && i < vm->file.conf.disks; i++) {
 		const struct conf_disk *d = &vm->file.conf.disk[i];
 
-		if (d->path && !d->cdrom && !d->read_only && !device_path_is_block(d->path))
+		if (d->path && !d->cdrom && !d->read_only && !d->volume &&
+			!device_path_is_block(d->path))
 			space_add(s, vm, d);
 	}
 }

@@ -11,6 +11,7 @@
 #include "base/loop.h"
 #include "base/mem.h"
 #include "supervisor/core/daemon.h"
+#include "supervisor/core/volume.h"
 
 /* Prints mode and owner, "m" if something is mounted there, "w" if it can be written, size and free
  * space, and stops at the first that is not to be had; then the blocks of each file in the trash. */
@@ -29,6 +30,7 @@ struct stores_looking {
 		struct stores_looking *all;
 		struct store_seen *seen;
 		struct child *child;
+		struct volume_call *call; /* of a store with a program */
 	} *asked;
 	size_t n;
 	struct loop_task later; /* done is not called before stores_look() has returned */
@@ -45,6 +47,7 @@ const char *store_state_name(enum store_state s)
 		[STORE_MISSING] = "missing",
 		[STORE_NOT_MOUNTED] = "not mounted",
 		[STORE_NO_ANSWER] = "not answering",
+		[STORE_FAILING] = "failing",
 	};
 	_Static_assert(ARRAY_SIZE(names) == STORE_STATES, "a state of a store has no name");
 
@@ -102,6 +105,8 @@ void stores_look_free(struct stores_looking *l)
 	loop_cancel(l->ev, &l->later);
 	for (size_t i = 0; i < l->n; i++) {
 		child_cancel(l->asked[i].child);
+		volume_cancel(l->asked[i].call);
+		free(l->store[i].why);
 		free(l->store[i].name);
 		free(l->store[i].path);
 	}
@@ -130,6 +135,36 @@ static void store_on_printed(void *data, const struct child_result *r)
 	store_one_less(a->all);
 }
 
+static void store_on_usage(
+	void *data, enum volume_answer answer, const char *said, const struct err *e)
+{
+	struct store_asked *a = data;
+	struct store_seen *s = a->seen;
+
+	a->call = NULL;
+	if (answer == VOLUME_DONE && volume_usage(said, &s->size, &s->room, &s->metadata))
+		s->state = s->read_only ? STORE_READ_ONLY : STORE_OK;
+	else if (!e || e->class != ERR_TIMEOUT)
+		s->state = STORE_FAILING;
+	if (s->state == STORE_FAILING)
+		s->why = xstrdup(e ? e->text : "its program's 'usage' printed no sizes");
+	store_one_less(a->all);
+}
+
+static void store_ask_program(struct daemon *d, struct store_asked *a, const struct conf_store *s)
+{
+	const struct volume_request r = { .store = s, .verb = "usage" };
+	struct err e = ERR_INIT;
+
+	a->call = volume_ask(d, &r, store_on_usage, a, &e);
+	a->all->open += a->call != NULL;
+	a->seen->program = true;
+	if (!a->call) {
+		a->seen->state = STORE_FAILING;
+		a->seen->why = xstrdup(e.text);
+	}
+}
+
 static void store_ask(struct stores_looking *l, size_t i)
 {
 	struct store_asked *a = &l->asked[i];
@@ -138,8 +173,6 @@ static void store_ask(struct stores_looking *l, size_t i)
 		.argv = argv, .timeout = STORE_SECONDS, .done = store_on_printed, .data = a
 	};
 
-	*a = (struct store_asked){ .all = l, .seen = &l->store[i] };
-	a->seen->state = STORE_NO_ANSWER;
 	a->child = child_run(l->ev, &o, NULL);
 	l->open += a->child != NULL;
 }
@@ -165,7 +198,16 @@ struct stores_looking *stores_look(struct daemon *d,
 			.read_only = s->read_only };
 	}
 	loop_later(l->ev, &l->later, store_on_later);
-	for (size_t i = 0; i < l->n; i++)
-		store_ask(l, i);
+	for (size_t i = 0; i < l->n; i++) {
+		const struct conf_store *s = i ? &d->conf.store[i - 1] : NULL;
+
+		l->asked[i] = (struct store_asked){ .all = l, .seen = &l->store[i] };
+		l->store[i].state = STORE_NO_ANSWER;
+		l->store[i].metadata = -1;
+		if (s && s->type == CONF_STORE_PROGRAM && s->program && s->path)
+			store_ask_program(d, &l->asked[i], s);
+		else
+			store_ask(l, i);
+	}
 	return l;
 }

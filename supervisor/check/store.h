@@ -2,8 +2,8 @@
 /*
  * supervisor/check/store.h - what the stores are like: there, mounted, writable, and how full
  *
- * Each is asked for by a child process of its own, all at once and with a deadline: a file server
- * that does not answer costs only its own store.
+ * Each is asked for by a child process of its own, all at once and with a deadline: a file server,
+ * or a program, that does not answer costs only its own store.
  */
 #ifndef SUPERVISOR_CHECK_STORE_H
 #define SUPERVISOR_CHECK_STORE_H
@@ -20,16 +20,20 @@ enum store_state {
 	STORE_MISSING,
 	STORE_NOT_MOUNTED, /* and RequireMount=yes */
 	STORE_NO_ANSWER,
+	STORE_FAILING, /* its program failed */
 	STORE_STATES
 };
 const char *store_state_name(enum store_state s); /* "not mounted" */
 
 struct store_seen {
 	char *name, *path;
+	char *why; /* of STORE_FAILING */
+	bool program;
 	bool require_mount, read_only;
 	enum store_state state;
 	uint64_t size, room; /* of its file system; size 0: neither ok nor read-only */
 	uint64_t trash;	     /* bytes of deleted disks */
+	int metadata;	     /* of a thin pool, percent; -1: it has none */
 	unsigned mode;	     /* 0: unknown, as is the owner then */
 	unsigned owner;
 };

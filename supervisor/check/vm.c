@@ -278,6 +278,7 @@ void vm_check_free(struct vm_check *c)
 	networks_trial_cancel(c->start.networks);
 	confine_cancel(c->start.trial);
 	child_cancel(c->start.child);
+	volume_cancel(c->start.volume);
 	check_jail_cancel(c->jail);
 	check_space_free(c->space);
 	check_files_release(&c->files);

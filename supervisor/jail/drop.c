@@ -180,6 +180,37 @@ int privileges_drop(struct jail *j, struct err *e)
 	return drop_end_with_daemon(j, e);
 }
 
+static const char *drop_objection(const struct stat *st, bool dir)
+{
+	if (dir != !!S_ISDIR(st->st_mode) || (!dir && !S_ISREG(st->st_mode)))
+		return "is not a regular file";
+	if (st->st_uid != 0)
+		return "is not owned by root";
+	if (st->st_mode & (S_IWGRP | S_IWOTH))
+		return "is writable by users other than root";
+	return st->st_mode & S_IXUSR ? NULL : "is not executable";
+}
+
+int program_owner(struct jail *j, struct err *e)
+{
+	const char *path = j->role->volumes ? j->argv[0] : NULL, *why;
+	_cleanup_(free_ptr) char *dir =
+		path ? xstrndup(path, (size_t)(strrchr(path, '/') - path) + 1) : NULL;
+	struct stat st, of_dir;
+
+	if (!path)
+		return 0;
+	if (stat(path, &st) < 0 || stat(dir, &of_dir) < 0) {
+		err_errno(e, "run '%s'", path);
+		return err_hint(e, "%s", j->role->install);
+	}
+	why = drop_objection(&st, false);
+	if (why)
+		return err_set(e, ERR_INVALID_CONFIG, "run '%s': it %s", path, why);
+	why = drop_objection(&of_dir, true);
+	return why ? err_set(e, ERR_INVALID_CONFIG, "run '%s': its directory %s", path, why) : 0;
+}
+
 /* Must run before "prepared" is sent, because then the daemon counts on exec. */
 int program_check(struct jail *j, struct err *e)
 {
@@ -196,7 +227,7 @@ int program_check(struct jail *j, struct err *e)
 	err_errno(e, "run '%s'", path);
 	if (!j->role->own_output)
 		err_class(e, ERR_QEMU_FAILED);
-	if (strncmp(path, "/usr/", 5) != 0)
+	if (strncmp(path, "/usr/", 5) != 0 && !j->role->volumes)
 		return err_hint(e, "its private root contains only /usr: install it below that");
 	return err_hint(e, "%s", j->role->install);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * supervisor/jail/gate.c - the front of the seccomp filter: denies calls newer than this list, and
- * allows only listed ioctls
+ * allows only listed ioctls (but for the program of a store, which may use all)
  *
  * Written in BPF, because libseccomp can express neither, and placed before the code that
  * libseccomp generates from seccomp.c's table: together they are one filter. A call with a number
@@ -158,7 +158,8 @@ void gate_write(struct gate *g, const struct jail *j)
 	for (size_t i = 0; i < ARRAY_SIZE(gate_requests); i++)
 		if (gate_requests[i].who & (IOCTL_ANY | j->role->ioctls))
 			gate_answer(g, BPF_JEQ, gate_requests[i].request, SECCOMP_RET_ALLOW);
-	gate_add(g, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
+	gate_add(g, BPF_RET | BPF_K,
+		j->role->ioctls & IOCTL_ALL ? SECCOMP_RET_ALLOW : SECCOMP_RET_ERRNO | EPERM, 0, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
 		g->op[others[i]].k = g->n - others[i] - 1u;
 }

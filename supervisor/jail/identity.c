@@ -26,7 +26,7 @@ static json_t *identity_mark_made(const struct jail *j, json_int_t now)
 	size_t n;
 
 	for (size_t i = 0; i < j->n_files; i++) {
-		if (!j->file[i].made)
+		if (!j->file[i].made && !j->file[i].new_volume)
 			continue;
 		json_array_append_new(
 			made, json_pack("{s:s, s:I}", "id", j->file[i].id, "created", now));

@@ -49,6 +49,7 @@ struct jail_file {
 	int copy; /* new, and filled by the program: copy.c */
 	long long create;
 	const char *created, *seen;
+	int new_volume;		/* made for this start */
 	struct jail_file *base; /* its base, if that is in the plan */
 	/* of a base */
 	struct jail_file *above; /* the image that it is for; NULL: not in the plan */
@@ -106,7 +107,7 @@ enum { JAIL_FILES_MAX = 256, JAIL_NODES_MAX = 16, JAIL_PATHS_MAX = 32 };
 struct jail;
 
 /* ioctls allowed on top of the common set; see gate.c */
-enum { IOCTL_ANY = 1, IOCTL_DISK = 2, IOCTL_TAP = 4, IOCTL_INTERFACE = 8 };
+enum { IOCTL_ANY = 1, IOCTL_DISK = 2, IOCTL_TAP = 4, IOCTL_INTERFACE = 8, IOCTL_ALL = 16 };
 
 /* The role decides what the program may do; the plan only names the role. A limit of 0 means no
  * limit. */
@@ -119,6 +120,9 @@ struct jail_role {
 	bool host_network;    /* else an empty network namespace with no access to the network */
 	bool network_sockets; /* inherited fds may be network sockets; else local streams only */
 	bool forks;
+	/* Manages block devices: stays root, with the capabilities in keep, and uses the host's
+	 * device nodes, and semaphores, by which udev tells that a node is there. */
+	bool volumes;
 	unsigned ioctls;       /* IOCTL_... */
 	bool own_input;	       /* keep fd 0 as vmkeep-jail got it; else /dev/null */
 	bool own_output;       /* keep fds 1 and 2 as vmkeep-jail got them; else /dev/null */
@@ -314,8 +318,9 @@ jail_step landlock_enter;
 
 /* drop.c */
 jail_step fds_own_only, session_reset, oom_score_set, privileges_drop, program_check, fds_place;
-jail_step fds_check;  /* checks the fds received with the plan */
-jail_step limits_set; /* the program's limits; the last step before exec */
+jail_step program_owner; /* of one that runs as root: nobody else may change it */
+jail_step fds_check;	 /* checks the fds received with the plan */
+jail_step limits_set;	 /* the program's limits; the last step before exec */
 
 /* seccomp.c */
 jail_step filter_load;

@@ -9,7 +9,8 @@
  * host's network), and no connections to abstract sockets or signals to processes outside. Rules
  * are set on directories: they include what is mounted into them later, which a rule on a file
  * would not. The rules cannot be loosened afterwards; Landlock's own calls, which the program may
- * use, can only tighten them.
+ * use, can only tighten them. The program of a store may use all paths of its root: it makes device
+ * nodes, links and locks.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -93,16 +94,18 @@ int landlock_enter(struct jail *j, struct err *e)
 		return 0; /* a kernel without Landlock, or with Landlock disabled */
 	for (size_t i = 0;
 		i < ARRAY_SIZE(landlock_versions) && landlock_versions[i].version <= version; i++) {
-		all.fs |= landlock_versions[i].added.fs;
+		all.fs |= j->role->volumes ? 0 : landlock_versions[i].added.fs;
 		all.net |= j->role->host_network ? 0 : landlock_versions[i].added.net;
 		all.scoped |= landlock_versions[i].added.scoped;
 	}
+	if (!all.fs && !all.net && !all.scoped)
+		return 0;
 	if (version >= 4)
 		size = version >= 6 ? sizeof all : sizeof all.fs + sizeof all.net;
 	rules = (int)syscall(SYS_landlock_create_ruleset, &all, size, 0);
 	if (rules < 0)
 		return err_errno(e, "create the Landlock ruleset");
-	if (landlock_rules(rules, j, all.fs, e) < 0)
+	if (all.fs && landlock_rules(rules, j, all.fs, e) < 0)
 		return e->number;
 	if (syscall(SYS_landlock_restrict_self, rules, 0) < 0)
 		return err_errno(e, "apply the Landlock ruleset");

@@ -37,6 +37,7 @@ static const struct step {
 	{ "marks",           NULL,             mark_check,    true,  true },
 	{ "lost identity",   mark_lost,        NULL,          false, true },
 	{ "device nodes",    nodes_find,       NULL,          true,  false },
+	{ "program's owner", program_owner,    NULL,          false, true },
 	{ "paths",           paths_open,       NULL,          false, false },
 	{ "bases",           NULL,             base_settle,   true,  true },
 	{ "formats",         NULL,             image_check,   true,  false },

@@ -67,12 +67,13 @@ static int plan_parse_file(struct jail_file *f, json_t *o, struct err *e)
 		.id = "", .created = "", .seen = "", .fd = -1, .dir = -1, .data = -1, .tree = -1
 	};
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:s, s:s, s?s, s:s, s?s, s?b, s?b, s?s, s?b, s?b, s?b, s?I, s?s, s?s, s?s, s?o, s?b !}",
+		    "{s:s, s:s, s?s, s:s, s?s, s?b, s?b, s?s, s?b, s?b, s?b, s?I, s?s, s?s, s?s, s?o, s?b, s?b !}",
 		    "kind", &kind, "what", &f->what, "id", &f->id, "path", &f->path, "beneath",
 		    &f->beneath, "mounted", &f->mounted, "write", &f->write, "format", &format,
 		    "format_written", &f->format_written, "direct", &f->direct, "has_base",
 		    &f->has_base, "create", &f->create, "created", &f->created, "seen", &f->seen,
-		    "by_name", &by_name, "known", &f->known, "copy", &f->copy) < 0)
+		    "by_name", &by_name, "known", &f->known, "copy", &f->copy, "new_volume",
+		    &f->new_volume) < 0)
 		return err_set(e, ERR_USAGE, "plan: file: %s", je.text);
 	k = plan_find_name(kind, kind_names, JAIL_KINDS);
 	fmt = plan_find_name(format, jail_format_names, JAIL_FORMATS);
@@ -267,11 +268,11 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 	if (version != PLAN_VERSION)
 		return err_set(e, ERR_USAGE, "plan: version %d, this vmkeep-jail expects %d",
 			version, PLAN_VERSION);
-	if (uid <= 0 || uid >= UINT32_MAX)
-		return err_set(e, ERR_USAGE, "plan: uid %lld is not a guest's", (long long)uid);
 	j->role = role_named(role);
 	if (!j->role)
 		return err_set(e, ERR_USAGE, "plan: no role '%s'", role);
+	if (uid < 0 || uid >= UINT32_MAX || (uid == 0) != j->role->volumes)
+		return err_set(e, ERR_USAGE, "plan: uid %lld is not a guest's", (long long)uid);
 	j->uid = (uid_t)uid;
 	r = plan_parse_argv(j, argv, e);
 	if (r == 0)

@@ -16,7 +16,8 @@
  *   EOF after "prepared"                   exec succeeded (CLOEXEC)
  *   an error line after "prepared"         exec failed after all
  *
- * Helper programs (roles "tool", "seed", "probe", "dnsmasq") inherit fds 1 and 2 from vmkeep-jail.
+ * Helper programs (roles "tool", "seed", "store", "probe", "dnsmasq") inherit fds 1 and 2 from
+ * vmkeep-jail.
  *
  * With a file that is a "copy", a second process answers too. When the program has succeeded, the
  * daemon sends PLAN_COPY_PLACE, and afterwards may send PLAN_COPY_DROP; shutting down or closing its
@@ -47,6 +48,7 @@
  *         "copy" (qemu-img filling a new image),
  *         "dnsmasq" (the host's network, and two capabilities for it),
  *         "seed" (xorriso, likewise; its output is fd 1 of the plan),
+ *         "store" (the program of a store with volumes, as root: uid 0, and paths with /dev),
  *         "probe" (a QEMU without a guest, with our standard input),
  *         "relay" (vmkeep-jail's own relay.c: fds 0, 1 and 2 as in relay.h, no argv; leaves a
  *         background process and exits),
@@ -86,6 +88,7 @@
  *            seen: "2026-11-23" or "" (an earlier start found it: it is never created again),
  *            copy: bool (with write and beneath: is created under a temporary name, for the program
  *            to fill; see copy.c),
+ *            new_volume: bool (made for this start: the identity is to record it),
  *            of a base, which follows the image that it is for:
  *            format: "" at its first use: what the header of that image states, else
  *            by_name: raw|qcow2|"" (what its name says),

@@ -4,7 +4,7 @@
  *
  * Visible inside: /usr, the linker's cache and QEMU's saved modules, read-only; the device nodes
  * listed here and in the plan; the plan's files and paths that exist on the host, writable only if
- * the plan says so. No /proc, no /sys, no /tmp. No pid namespace (thread ids would differ from
+ * the plan says so. No /proc, no /sys (but for the program of a store), no /tmp. No pid namespace (thread ids would differ from
  * those outside) and no user namespace.
  */
 #include <errno.h>
@@ -41,9 +41,10 @@ static const struct {
 
 int namespaces_enter(struct jail *j, struct err *e)
 {
-	int network = j->role->host_network ? 0 : CLONE_NEWNET;
+	const int others =
+		(j->role->host_network ? 0 : CLONE_NEWNET) | (j->role->volumes ? 0 : CLONE_NEWIPC);
 
-	if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | network) < 0)
+	if (unshare(CLONE_NEWNS | CLONE_NEWUTS | others) < 0)
 		return err_errno(e, "create namespaces");
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_errno(e, "make the mounts private");
@@ -157,8 +158,9 @@ int paths_open(struct jail *j, struct err *e)
 {
 	for (size_t i = 0; i < j->n_paths; i++) {
 		struct jail_path *p = &j->path[i];
-		struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-						       MOUNT_ATTR_NOEXEC |
+		const unsigned int inert =
+			j->role->volumes ? 0 : MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+		struct mount_attr attr = { .attr_set = MOUNT_ATTR_NOSUID | inert |
 						       (p->write ? 0 : MOUNT_ATTR_RDONLY) };
 		struct stat st;
 

@@ -31,8 +31,9 @@
 /* clang-format off */
 static const struct {
 	int error;
-	/* GUESTS: roles that serve no network and get everything opened for them */
-	enum { ALL, GUESTS } who;
+	/* GUESTS: roles that serve no network and get everything opened for them; SEALED: roles that
+	 * do not manage volumes */
+	enum { ALL, GUESTS, SEALED } who;
 	const char *calls;
 } refused[] = {
 	/* other processes and their memory */
@@ -44,12 +45,12 @@ static const struct {
 	{ ENOSYS, ALL, "clone3" /* its flags are in memory, which no filter can read */ },
 	/* a file's mode, owner, attributes, flags and times outlive the guest: set-uid on a disk
 	 * image was a way to root */
-	{ EPERM,  ALL, "chmod fchmod fchmodat fchmodat2=452" },
-	{ EPERM,  ALL, "chown fchown lchown fchownat chown32 fchown32 lchown32" },
+	{ EPERM,  SEALED, "chmod fchmod fchmodat fchmodat2=452" },
+	{ EPERM,  SEALED, "chown fchown lchown fchownat chown32 fchown32 lchown32" },
 	{ EPERM,  ALL, "setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr" },
 	{ EPERM,  ALL, "setxattrat=463 getxattrat=464 listxattrat=465 removexattrat=466" },
 	{ EPERM,  ALL, "file_getattr=468 file_setattr=469" },
-	{ EPERM,  ALL, "utime utimes futimesat utimensat utimensat_time64" },
+	{ EPERM,  SEALED, "utime utimes futimesat utimensat utimensat_time64" },
 	/* all sockets come open, and listening ones come bound. listen() is allowed: QEMU calls it
 	 * on each of them */
 	{ EPERM,  GUESTS, "bind connect" },
@@ -62,11 +63,12 @@ static const struct {
 	/* memory that none of the guest's limits counts, or that nobody else can read */
 	{ EPERM,  ALL, "memfd_secret mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr" },
 	{ EPERM,  ALL, "mq_timedsend_time64 mq_timedreceive_time64" },
-	{ EPERM,  ALL, "shmget shmat shmctl shmdt semget semop semctl semtimedop semtimedop_time64" },
+	{ EPERM,  ALL, "shmget shmat shmctl shmdt" },
+	{ EPERM,  SEALED, "semget semop semctl semtimedop semtimedop_time64" },
 	{ EPERM,  ALL, "msgget msgsnd msgrcv msgctl ipc" },
 	/* the daemon decides where and when it runs, and no guest flushes the host's disks */
-	{ EPERM,  ALL, "sched_setaffinity sched_setscheduler sched_setparam sched_setattr setpriority ioprio_set" },
-	{ EPERM,  ALL, "sync syncfs" },
+	{ EPERM,  SEALED, "sched_setaffinity sched_setscheduler sched_setparam sched_setattr setpriority ioprio_set" },
+	{ EPERM,  SEALED, "sync syncfs" },
 	/* what others do with files that it can see */
 	{ ENOSYS, ALL, "cachestat" },
 	{ EPERM,  GUESTS, "inotify_init inotify_init1 inotify_add_watch" },
@@ -291,13 +293,18 @@ static int seccomp_refuse_kinds(scmp_filter_ctx ctx, const struct jail_role *rol
 	return r == 0 && !role->forks ? seccomp_refuse_neighbours(ctx) : r;
 }
 
+static bool seccomp_is_for(int who, const struct jail_role *role)
+{
+	return who == SEALED ? !role->volumes : who == ALL || !role->host_network;
+}
+
 static int seccomp_filter_make(scmp_filter_ctx ctx, const struct jail *j)
 {
 	/* i386 and x32 calls have different numbers, which would bypass the list */
 	int r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(refused); i++)
-		if (refused[i].who == ALL || !j->role->host_network)
+		if (seccomp_is_for(refused[i].who, j->role))
 			r = seccomp_refuse(ctx, refused[i].error, refused[i].calls);
 	if (r == 0 && !j->io_uring)
 		r = seccomp_refuse(ctx, ENOSYS, io_uring);

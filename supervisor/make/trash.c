@@ -36,12 +36,18 @@ static const char *trash_within(const char *path, const char *store)
 	return strncmp(path, store, len) == 0 && path[len] == '/' ? path + len + 1 : NULL;
 }
 
+/* Volumes of the others are no files. */
+static bool trash_is_dir(const struct conf_store *s)
+{
+	return s->path && s->type == CONF_STORE_DIR;
+}
+
 static const char *trash_store_of(const struct daemon *d, const char *path)
 {
 	const char *store = trash_within(path, d->image_dir) ? d->image_dir : NULL;
 
 	for (size_t i = 0; !store && i < d->conf.stores; i++)
-		if (d->conf.store[i].path && trash_within(path, d->conf.store[i].path))
+		if (trash_is_dir(&d->conf.store[i]) && trash_within(path, d->conf.store[i].path))
 			store = d->conf.store[i].path;
 	return store;
 }
@@ -52,6 +58,8 @@ static const char *trash_stays(
 {
 	const struct identity_disk *known = identity_disk(&vm->identity, disk->id);
 
+	if (disk->volume)
+		return "it is a volume: its store's own tools remove it";
 	if (!store)
 		return "it is in no store";
 	if (disk->read_only)
@@ -183,7 +191,7 @@ static json_t *trash_stores(const struct daemon *d)
 	json_array_append_new(
 		stores, json_pack("{s:o, s:b}", "path", api_text(d->image_dir), "mounted", false));
 	for (size_t i = 0; i < d->conf.stores; i++)
-		if (d->conf.store[i].path)
+		if (trash_is_dir(&d->conf.store[i]))
 			json_array_append_new(stores,
 				json_pack("{s:o, s:b}", "path", api_text(d->conf.store[i].path),
 					"mounted", d->conf.store[i].require_mount));
@@ -304,7 +312,7 @@ static void trash_prune(void *data)
 	argv[n++] = before;
 	argv[n++] = d->image_dir;
 	for (size_t i = 0; i < d->conf.stores; i++)
-		if (d->conf.store[i].path && !d->conf.store[i].read_only)
+		if (trash_is_dir(&d->conf.store[i]) && !d->conf.store[i].read_only)
 			argv[n++] = d->conf.store[i].path;
 	if (!p->child)
 		p->child = child_run(d->loop.ev, &o, NULL);

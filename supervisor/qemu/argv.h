@@ -105,7 +105,8 @@ struct argv_file {
 	/* of a base: what its name says, and what is known of it; NULL: its first use */
 	enum conf_format by_name;
 	const struct identity_base *known;
-	bool mounted; /* beneath must be a mount point */
+	bool mounted;	 /* beneath must be a mount point */
+	bool new_volume; /* made for this start by its store's program */
 };
 /* Returns the number of files, at most max; strings live in the arena. */
 size_t argv_files(const struct conf_vm *c, const struct identity *id,

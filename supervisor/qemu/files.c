@@ -19,7 +19,8 @@ static void files_add(
 	char path[PATH_MAX];
 
 	f.path = arena_strdup(l->a, device_path(written, dir, path));
-	f.beneath = written[0] == '/' ? NULL : dir;
+	/* of volumes, the store's program vouches; they are mostly links to device nodes */
+	f.beneath = written[0] == '/' || (d && d->volume) ? NULL : dir;
 	f.mounted = f.beneath && d && d->dir_mounted;
 	if (l->n < l->max)
 		l->file[l->n++] = f;
@@ -29,7 +30,7 @@ static void files_add_disk(struct list *l, const struct conf_disk *d, const stru
 {
 	const char *what = arena_printf(l->a, "%s '%s'", d->cdrom ? "cdrom" : "disk", d->id);
 
-	if (!d->path)
+	if (!d->path || d->volume == CONF_VOLUME_ABSENT)
 		return;
 	files_add(l,
 		(struct argv_file){ .kind = d->cdrom ? ARGV_FILE_CDROM : ARGV_FILE_DISK,
@@ -39,7 +40,8 @@ static void files_add_disk(struct list *l, const struct conf_disk *d, const stru
 			.format = device_disk_format(d, id),
 			.direct = conf_disk_is_direct(d),
 			.has_base = d->base.n > 0,
-			.create = d->size },
+			.create = d->volume ? 0 : d->size,
+			.new_volume = d->volume == CONF_VOLUME_MADE },
 		d, d->path);
 	for (size_t i = 0; i < d->base.n; i++) {
 		const char *base = d->base.item[i], *dir = device_disk_dir(d, l->ctx->image_dir);

@@ -309,9 +309,20 @@ int start_check_plan(struct start_check *c)
 	return STEP_DONE;
 }
 
+/* One that is to be made, or an error that was reported: the trial goes without. */
+static bool check_lacks_volume(const struct start_check *c)
+{
+	const struct conf_vm *conf = &c->vm->proc.conf;
+
+	for (size_t i = 0; i < conf->disks; i++)
+		if (conf->disk[i].volume == CONF_VOLUME_ABSENT)
+			return true;
+	return false;
+}
+
 int start_check_files(struct start_check *c)
 {
-	c->files_told = false;
+	c->files_told = check_lacks_volume(c);
 	return c->plan.json ? c->files(c->data) : STEP_DONE;
 }
 

@@ -18,8 +18,10 @@ struct start_check {
 	const struct probe *probe; /* of its QEMU; NULL: none */
 	struct vm_plan plan;
 	struct networks_trial *networks;
-	struct confined *trial;	       /* QEMU, or qemu-img */
-	struct child *child;	       /* of ours */
+	struct confined *trial; /* QEMU, or qemu-img */
+	struct child *child;	/* of ours */
+	struct volume_call *volume;
+	size_t disk;		       /* whose volume */
 	struct firmware *new_firmware; /* of a VM without UEFI variables; NULL: none needed */
 	bool memory_told;	       /* there is too little: the trial goes without */
 	bool files_told;	       /* set by files(): an error was reported */
@@ -45,8 +47,8 @@ void start_check_next(struct start_check *c);
 void start_check_error(const struct start_check *c, const char *key, const struct err *e);
 
 start_check_fn start_check_permission, start_check_configuration, start_check_memory,
-	start_check_qemu, start_check_kvm, start_check_identity, start_check_nvram,
-	start_check_networks, start_check_run_dir, start_check_parts, start_check_seed,
-	start_check_plan, start_check_files, start_check_trial;
+	start_check_qemu, start_check_kvm, start_check_identity, start_check_volumes,
+	start_check_nvram, start_check_networks, start_check_run_dir, start_check_parts,
+	start_check_seed, start_check_plan, start_check_files, start_check_trial;
 
 #endif

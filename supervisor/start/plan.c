@@ -88,7 +88,7 @@ static json_t *plan_files(
 
 		json_array_append_new(files,
 			json_pack(
-				"{s:s, s:s, s:s, s:s, s:s*, s:b, s:b, s:s, s:b, s:I, s:s, s:s, s:b, s:b}",
+				"{s:s, s:s, s:s, s:s, s:s*, s:b, s:b, s:s, s:b, s:I, s:s, s:s, s:b, s:b, s:b}",
 				"kind", kinds[f->kind], "what", f->what, "id", f->id ? f->id : "",
 				"path", f->path, "beneath", f->beneath, "mounted", f->mounted,
 				"write", f->write, "format",
@@ -99,7 +99,7 @@ static json_t *plan_files(
 					      &vm->identity, f->id, f->path, written, seen)
 				    : "",
 				"format_written", own && plan_format_written(c, f->id), "direct",
-				f->direct));
+				f->direct, "new_volume", f->new_volume));
 		if (f->kind == ARGV_FILE_BASE)
 			plan_add_base(json_array_get(files, i), f);
 	}

@@ -23,6 +23,7 @@ static const struct start_step steps[] = {
 	{ "qemu",          VM_PREPARING, start_qemu,          start_check_qemu,          OWN,  false }, /* waits */
 	{ "kvm",           VM_PREPARING, start_kvm,           start_check_kvm,           HOST, false }, /* waits */
 	{ "identity",      VM_PREPARING, start_identity,      start_check_identity,      OWN,  true },
+	{ "volumes",       VM_PREPARING, start_volumes,       start_check_volumes,       HOST, false }, /* waits */
 	{ "nvram",         VM_PREPARING, start_nvram,         start_check_nvram,         HOST, false }, /* waits */
 	{ "networks",      VM_PREPARING, start_networks,      start_check_networks,      HOST, false }, /* waits */
 	{ "addresses",     VM_PREPARING, start_addresses,     NULL,                      OWN,  true }, /* another VM keeps its address */

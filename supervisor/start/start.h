@@ -26,8 +26,8 @@ void start_make_nics(struct vm *vm); /* vm->proc.nic, from vm->proc.conf and the
 
 /* --- the steps --- */
 start_step_fn start_permission, start_configuration, start_memory, start_qemu, start_kvm,
-	start_identity, start_nvram, start_networks, start_addresses, start_run_dir, start_socket,
-	start_parts, start_taps, start_seed, start_plan, start_record, start_jail, start_monitor,
-	start_status, start_bridges, start_run;
+	start_identity, start_volumes, start_nvram, start_networks, start_addresses, start_run_dir,
+	start_socket, start_parts, start_taps, start_seed, start_plan, start_record, start_jail,
+	start_monitor, start_status, start_bridges, start_run;
 
 #endif

@@ -28,15 +28,19 @@ static json_int_t verb_store_images(const struct daemon *d, const char *store)
 
 static json_t *verb_store_row(const struct daemon *d, const struct store_seen *s)
 {
-	json_t *row = json_pack("[s, s, o, s, n, n, n, I, n]", s->name, "dir", api_text(s->path),
-		store_state_name(s->state), verb_store_images(d, s->name));
+	json_t *row = json_pack("[s, s, o, s, n, n, n, I, n, n]", s->name,
+		s->program ? "program" : "dir", api_text(s->path), store_state_name(s->state),
+		verb_store_images(d, s->name));
 
 	if (!s->size)
 		return row;
 	json_array_set_new(row, 4, json_integer((json_int_t)s->size));
 	json_array_set_new(row, 5, json_integer((json_int_t)s->room));
 	json_array_set_new(row, 6, json_integer(store_used(s)));
-	json_array_set_new(row, 8, json_integer((json_int_t)s->trash));
+	if (!s->program)
+		json_array_set_new(row, 8, json_integer((json_int_t)s->trash));
+	if (s->metadata >= 0)
+		json_array_set_new(row, 9, json_integer(s->metadata));
 	return row;
 }
 

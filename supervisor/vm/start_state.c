@@ -47,6 +47,7 @@ void start_free(struct vm *vm)
 	network_wait_cancel(s->net);
 	confine_cancel(s->tool);
 	child_cancel(s->child);
+	volume_cancel(s->volume);
 	start_close_jail(s);
 	fd_list_release(&s->fds);
 	json_decref(s->plan);

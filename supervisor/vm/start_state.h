@@ -9,6 +9,7 @@
 #ifndef SUPERVISOR_VM_START_STATE_H
 #define SUPERVISOR_VM_START_STATE_H
 
+#include "supervisor/core/volume.h"
 #include "supervisor/qemu/probe.h"
 #include "supervisor/vm/part.h"
 
@@ -44,6 +45,8 @@ struct vm_start {
 	struct network_wait *net;
 	struct confined *tool;
 	struct child *child; /* of ours */
+	size_t disk;	     /* the volume that its store is asked for */
+	struct volume_call *volume;
 
 	struct fd_list fds; /* for QEMU */
 	json_t *plan;	    /* for the jail */

@@ -29,6 +29,7 @@ SKIPPED = {
         "ausearch -m avc -ts recent shows what it denies, if anything",
         "its private root contains only /usr: install it below that",
         "install a newer QEMU",
+        "install it, or correct Program= in vmkeep.conf",
         "install both from the same package and restart vmkeepd",
         "install dnsmasq-base",
         "install qemu-utils",
@@ -111,6 +112,7 @@ SKIPPED = {
         "write Model=max in [CPU], or remove Model=",
     ),
     "left to the reader: room, mounts, backups, their own programs": (
+        "restore it from a backup, or write another Path= for a new volume",
         "once the disk works again: vmkeep resume %s; or force it off: vmkeep kill %s",
         "copy it again, or restore it from a backup; to keep what is left, with zeroes for the rest: "
         "truncate -s %llu %s",

@@ -232,7 +232,7 @@ static void bad_stores_are_told(void **state)
 	conf_daemon_release(&d);
 	parse(&d, "[Store a]\nPath=a\nType=nfs\nReadOnly=perhaps\nPth=/b\n",
 		"vmkeep.conf:2: Path: 'a' is not an absolute path\n"
-		"vmkeep.conf:3: Type: 'nfs' is not dir\n"
+		"vmkeep.conf:3: Type: 'nfs' is not dir or program\n"
 		"vmkeep.conf:4: ReadOnly: 'perhaps' is not yes or no\n"
 		"vmkeep.conf:5: Pth: unknown key in [Store], did you mean 'Path'?\n");
 	conf_daemon_release(&d);

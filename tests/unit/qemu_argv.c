@@ -354,17 +354,17 @@ static void test_files(void **state)
 		"[Disk seed]\nPath=/dev/x\nReadOnly=yes\nCache=unsafe\n[CDROM cd]\nPath=a.iso\n[CDROM no]\n";
 	/* clang-format off */
 	static const struct argv_file want[] = {
-		{ ARGV_FILE_DISK, "disk 'root'", "root", "/i/r.qcow2", "/i", true, CONF_FORMAT_QCOW2, true, true, 1 << 30, 0, NULL, false },
+		{ ARGV_FILE_DISK, "disk 'root'", "root", "/i/r.qcow2", "/i", true, CONF_FORMAT_QCOW2, true, true, 1 << 30, 0, NULL, false, false },
 		{ ARGV_FILE_BASE, "base of disk 'root'", "root", "/b/1.qcow2", NULL, false, CONF_FORMAT_AUTO, true, true, 0,
-		  CONF_FORMAT_QCOW2, NULL, false },
+		  CONF_FORMAT_QCOW2, NULL, false, false },
 		{ ARGV_FILE_BASE, "base of disk 'root'", "root", "/i/2.raw", "/i", false, CONF_FORMAT_AUTO, true, false, 0,
-		  CONF_FORMAT_RAW, NULL, false },
-		{ ARGV_FILE_DISK, "disk 'seed'", "seed", "/dev/x", NULL, false, CONF_FORMAT_RAW, false, false, 0, 0, NULL, false },
-		{ ARGV_FILE_CDROM, "cdrom 'cd'", "cd", "/nas/a.iso", "/nas", false, CONF_FORMAT_RAW, true, false, 0, 0, NULL, true },
-		{ ARGV_FILE_KERNEL, "kernel", NULL, "/k", NULL, false, CONF_FORMAT_AUTO, false, false, 0, 0, NULL, false },
-		{ ARGV_FILE_KERNEL, "initrd", NULL, "/i/sub/i", "/i", false, CONF_FORMAT_AUTO, false, false, 0, 0, NULL, false },
-		{ ARGV_FILE_FIRMWARE, "UEFI firmware", NULL, "/c.fd", NULL, false, CONF_FORMAT_RAW, false, false, 0, 0, NULL, false },
-		{ ARGV_FILE_NVRAM, "UEFI variables", NULL, "/n.qcow2", NULL, true, CONF_FORMAT_QCOW2, false, false, 0, 0, NULL, false },
+		  CONF_FORMAT_RAW, NULL, false, false },
+		{ ARGV_FILE_DISK, "disk 'seed'", "seed", "/dev/x", NULL, false, CONF_FORMAT_RAW, false, false, 0, 0, NULL, false, false },
+		{ ARGV_FILE_CDROM, "cdrom 'cd'", "cd", "/nas/a.iso", "/nas", false, CONF_FORMAT_RAW, true, false, 0, 0, NULL, true, false },
+		{ ARGV_FILE_KERNEL, "kernel", NULL, "/k", NULL, false, CONF_FORMAT_AUTO, false, false, 0, 0, NULL, false, false },
+		{ ARGV_FILE_KERNEL, "initrd", NULL, "/i/sub/i", "/i", false, CONF_FORMAT_AUTO, false, false, 0, 0, NULL, false, false },
+		{ ARGV_FILE_FIRMWARE, "UEFI firmware", NULL, "/c.fd", NULL, false, CONF_FORMAT_RAW, false, false, 0, 0, NULL, false, false },
+		{ ARGV_FILE_NVRAM, "UEFI variables", NULL, "/n.qcow2", NULL, true, CONF_FORMAT_QCOW2, false, false, 0, 0, NULL, false, false },
 	};
 	/* clang-format on */
 	static char code[] = "/c.fd", vars[] = "/v.fd";

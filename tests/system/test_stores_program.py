@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: MIT
+"""Stores of Type=program: what a start asks of the program, what it may print, and that one that is missing, foreign,
+slow or broken costs only the start of its own VM, with words that name it. The program here makes files, so that no
+volume manager is needed; tests/system/test_stores_shipped.py has the programs that are installed."""
+import json
+import os
+import re
+
+import pytest
+
+import vmk
+
+# Volumes are files; what was asked is in .asked, and .do replaces what a verb does.
+PROGRAM = r"""#!/bin/sh
+set -eu
+cd "$2"
+echo "$# $*" >>.asked
+name=${5-}
+[ ! -e ".do-$1" ] || { . "./.do-$1"; exit; }
+case $1 in
+path) [ -e "$name" ] || exit 3; echo "$2/$name" ;;
+create) [ ! -e "$name" ] || { echo "$name exists" >&2; exit 4; }; truncate -s "$6" "$name" ;;
+usage) echo 1000000 400000 12 ;;
+esac
+"""
+ROOT = "[VM]\nMemory=16M\nNetworks=none\n%s[Disk root]\nStore=fast\nPath=%s\n%s"
+
+
+class Store:
+    def __init__(self, world):
+        self.world = world
+        self.path = os.path.join(world.base, "fast")
+        self.program = os.path.join(world.base, "bin", "volumes")
+        for d in (self.path, os.path.dirname(self.program)):
+            os.mkdir(world.inner(d), 0o700)
+        self.write(self.program, PROGRAM, 0o755)
+        self.conf()
+
+    def write(self, path, text, mode=0o644):
+        path = self.world.inner(path)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        os.chmod(path, mode)
+
+    def conf(self, more="Pool=p\n", program=None):
+        self.world.write("vmkeep.conf", vmk.DEFAULTS + "[Store fast]\nType=program\nPath=%s\nProgram=%s\n%s" % (
+            self.path, program or self.program, more))
+
+    def do(self, verb, text):
+        self.write(os.path.join(self.path, ".do-" + verb), text)
+
+    def asked(self):
+        path = os.path.join(self.path, ".asked")
+        words = vmk.read_text(self.world.inner(path)).splitlines()
+        os.unlink(self.world.inner(path))
+        return words
+
+    def volumes(self):
+        return sorted(f for f in os.listdir(self.world.inner(self.path)) if f[0] != ".")
+
+    def call(self, words):
+        """As in .asked."""
+        words = words.split()
+        line = "%s %s p -- %s" % (words[0], self.path, " ".join(words[1:]))
+        return "%d %s" % (4 + len(words) - 1, line)
+
+
+@pytest.fixture
+def store(daemon):
+    return Store(daemon)
+
+
+def vm(world, name="a", path="a-root", lines="Size=1M\n", more=""):
+    world.write(name + ".vm", ROOT % (more, path, lines))
+
+
+def refused(store, *words, code=1, class_of=None, name="a"):
+    """The start of the VM fails, check says the same before, and nothing is made; what was said."""
+    before = store.volumes()
+    said = store.world.vmkeep("check", name)
+    assert said.code == 2, said
+    error = store.world.fails(code, "start", name)
+    for text in (said.out, error):
+        assert all(re.search(word, text) for word in words), (words, text)
+    assert store.volumes() == before
+    return error
+
+
+def test_life(daemon, store):
+    """Made by a start that somebody requests, told, used by QEMU, kept by its name, and found by the next daemon."""
+    vm(daemon)
+    assert daemon.ok("check", "a") == "no problems\n"
+    assert store.asked() == [store.call("path a-root")] and store.volumes() == []
+    assert daemon.ok("start", "a") == "a: disk root created, 1M\na: running\n"
+    assert store.asked() == [store.call(c) for c in ("path a-root", "create a-root 1048576", "path a-root")]
+    assert store.volumes() == ["a-root"]
+    disk = daemon.info("a")["disks"][0]
+    assert (disk["store"], disk["path"]) == ("fast", "a-root")
+    daemon.ok("kill", "a")
+    daemon.stop_daemon()
+    daemon.start()
+    assert daemon.ok("start", "a") == "a: running\n"
+    assert store.asked() == [store.call("path a-root")]
+    daemon.ok("kill", "a")
+
+
+def test_never_twice(daemon, store):
+    """One that was there and is gone is missing, and is not made again."""
+    vm(daemon)
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    os.unlink(daemon.inner(store.path + "/a-root"))
+    refused(store, "disk 'root' created on .* is missing: store 'fast' has no 'a-root'", code=4)
+
+
+def test_without_size(daemon, store):
+    vm(daemon, lines="")
+    refused(store, "disk 'root': store 'fast' has no volume 'a-root'", "or write Size= to have it created", code=4)
+
+
+def test_not_at_boot(daemon, store):
+    """check tells that the host's boot would not make it."""
+    vm(daemon, more="Enable=yes\n")
+    said = daemon.vmkeep("check", "a")
+    assert "disk 'root' does not exist yet" in said.out and said.code == 0, said
+
+
+# Each: what a verb of the program does, and the words of the start. %s: the path of the store.
+BROKEN = [
+    ("path", "exit 1", "volumes path a-root: it failed with status 1"),
+    ("path", "echo 'the pool is \033[2J gone' >&2; echo 'no luck \033[2J' >&2; exit 1", r"path a-root: no luck \\+x1b\[2J"),
+    ("path", "kill -9 $$", "path a-root: it was killed by signal 9"),
+    ("path", "echo /etc/shadow", "it printed '/etc/shadow.*' in place of '%s/a-root'"),
+    ("path", "echo \"$2/../fast/a-root\"", "in place of '%s/a-root'"),
+    ("path", "echo \"$2/a-root\"; echo more", "in place of '%s/a-root'"),
+    ("path", ":", "it printed '' in place of '%s/a-root'"),
+    ("path", "head -c 1000 /dev/urandom", "in place of '%s/a-root'"),
+    ("path", "yes | head -c 100000000", "in place of '%s/a-root'"),
+]
+
+
+@pytest.mark.parametrize("verb, text, words", BROKEN, ids=[b[1][:30] for b in BROKEN])
+def test_broken(daemon, store, verb, text, words):
+    daemon.micro("b", "deaf")
+    vm(daemon)
+    store.do(verb, text)
+    refused(store, "disk 'root': store 'fast': ", words % store.path if "%s" in words else words)
+    daemon.ok("start", "b")  # of another store
+
+
+def test_create_fails(daemon, store):
+    vm(daemon)
+    store.do("create", "echo out of space >&2; exit 1")
+    assert "store 'fast': volumes create a-root: out of space" in daemon.fails(1, "start", "a")
+
+
+def test_create_of_one_that_exists(daemon, store):
+    """Somebody else made it meanwhile: it is not taken for the VM's own by that start, and was not touched."""
+    vm(daemon)
+    store.do("create", "echo theirs >\"$name\"; echo \"$name exists\" >&2; exit 4")
+    assert "create a-root: a-root exists" in daemon.fails(3, "start", "a")
+    assert vmk.read_text(daemon.inner(store.path + "/a-root")) == "theirs\n"
+
+
+def test_create_makes_nothing(daemon, store):
+    """That it says so is not enough."""
+    vm(daemon)
+    store.do("create", ":")
+    assert "path a-root: it failed with status 3" in daemon.fails(4, "start", "a")
+
+
+def test_killed_while_it_creates(daemon, store):
+    """The daemon dies between the volume and its record: the next start finds the volume by its name."""
+    vm(daemon)
+    store.do("create", "truncate -s \"$6\" \"$name\"; echo >.made; exec sleep 1000")
+    daemon.vmkeep("start", "--no-wait", "a")
+    daemon.eventually(lambda: os.path.exists(daemon.inner(store.path + "/.made")), bool)
+    daemon.kill_daemon()
+    daemon.start()
+    os.unlink(daemon.inner(store.path + "/.do-create"))
+    daemon.ok("start", "a")
+    assert store.volumes() == ["a-root"]
+    daemon.ok("kill", "a")
+
+
+def test_stopped_program(daemon, store):
+    """One that hangs costs its own VM, whose start can be cancelled; others go on."""
+    daemon.micro("b", "deaf")
+    vm(daemon)
+    store.do("path", "echo $$ >.pid; sleep 1000")
+    daemon.vmkeep("start", "--no-wait", "a")
+    daemon.eventually(lambda: os.path.exists(daemon.inner(store.path + "/.pid")), bool)
+    daemon.ok("start", "b")
+    daemon.ok("kill", "a")
+    assert daemon.info("a")["state"] == "stopped"
+
+
+# The program itself: what is done to it, and the words.
+FILES = [
+    (lambda p: os.unlink(p), "run '%s': No such file or directory", 4),
+    (lambda p: os.chmod(p, 0o644), "run '%s': it is not executable", 2),
+    (lambda p: os.chmod(p, 0o777), "run '%s': it is writable by users other than root", 2),
+    (lambda p: os.chown(p, 4711, 4711), "run '%s': it is not owned by root", 2),
+    (lambda p: os.chmod(os.path.dirname(p), 0o777), "run '%s': its directory is writable by users other than root", 2),
+]
+
+
+@pytest.mark.parametrize("change, words, code", FILES, ids=[f[1] for f in FILES])
+def test_program_itself(daemon, store, change, words, code):
+    vm(daemon)
+    change(daemon.inner(store.program))
+    refused(store, "store 'fast': volumes path a-root: " + words % store.program, code=code)
+
+
+def test_what_it_may(daemon, store):
+    """Root, but without the rights that would lead out of its own root, network and mounts."""
+    vm(daemon)
+    store.do("path", r"""
+        {
+        id -u; grep CapEff /proc/self/status; grep -c . /proc/net/dev; cat /etc/shadow; ls "$HOME"
+        mount -t tmpfs none /sys; echo 1 >/proc/self/oom_score_adj; touch /usr/x; unshare -m true; /usr/sbin/chroot / true
+        ls /home /root
+        } >.seen 2>&1 || :
+        echo "$2/$name"; : >"$name" """)
+    daemon.vmkeep("check", "a")
+    seen = vmk.read_text(daemon.inner(store.path + "/.seen"))
+    assert seen.startswith("0\nCapEff:\t000000000")
+    for word in ("shadow: No such file", "oom_score_adj: Read-only file system", "touch.*Read-only", "unshare.*not permitted",
+                 "mount.*(denied|not permitted|must be superuser)", "chroot.*not permitted", "/root.*No such file"):
+        assert re.search(word, seen), word + "\n" + seen
+
+
+def test_store_list(daemon, store):
+    assert daemon.json("store", "list")[1] == {
+        "name": "fast", "type": "program", "path": store.path, "state": "ok", "size": 1000000, "free": 400000, "used": 60,
+        "images": 0, "trash": None, "metadata": 12}
+    assert store.asked() == ["4 usage %s p --" % store.path]
+    for text in ("exit 1", "echo x", "echo 1 2", "echo 100 50 101", "echo 100 50 -1", "echo 100 50 1 2", "echo 0 0"):
+        store.do("usage", text)
+        row = daemon.json("store", "list")[1]
+        assert (row["state"], row["size"], row["metadata"]) == ("failing", None, None), text
+
+
+def host(daemon):
+    rows = json.loads(daemon.vmkeep("--json", "host", "check").out)
+    return [r for r in rows if r["check"] == "store fast"][0]
+
+
+def test_host_check(daemon, store):
+    for text, verdict in (("echo 100 16 84", "PASS"), ("echo 100 15", "WARN"), ("echo 100 90 85", "WARN"), ("exit 1", "WARN")):
+        store.do("usage", text)
+        assert host(daemon)["verdict"] == verdict, text
+
+
+CONF = [
+    ("Type=program\nPath=/dev/v\n", "Program: missing in"),
+    ("Type=program\nPath=/dev/v\nProgram=zfs\nRequireMount=yes\n", "RequireMount: has no effect with Type=program"),
+    ("Path=/dev/v\nProgram=zfs\n", "Program: needs Type=program"),
+    ("Path=/dev/v\nPool=zfs\n", "Pool: needs Type=program"),
+    ("Type=program\nPath=/dev/v\nProgram=a/b\n", "is not lvmthin, zfs or an absolute path"),
+    ("Type=program\nPath=/dev/v\nProgram=zfs\nPool=-x\n", "Pool: '-x' is not"),
+]
+
+
+@pytest.mark.parametrize("text, words", CONF)
+def test_configuration(daemon, text, words):
+    daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Store fast]\n" + text)
+    assert words in daemon.vmkeep("check").out
+
+
+NAMES = ["a/b", "-a", "a b", "a;b", "a+b", "a@b", "a" * 101, "../x"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names(daemon, store, name):
+    vm(daemon, path=name)
+    assert "store 'fast' has volumes: name one" in daemon.vmkeep("check", "a").out
+    assert not os.path.exists(daemon.inner(store.path + "/.asked"))
