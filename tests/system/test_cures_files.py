@@ -105,6 +105,15 @@ def a_long_password(p, daemon):
     assert daemon.json("check", "a") == []
 
 
+@cure("Display.Password=FILE names a file in the configuration directory that holds it")
+def a_password_in_an_argument(p, daemon):
+    vnc = "vnc,listen=127.0.0.1"
+    p.refused("create", "n", "--disk", "1M", "--graphics", vnc + ",password=secret", code=2)
+    os.chmod(daemon.write("pw", "secret\n"), 0o600)
+    daemon.ok("create", "n", "--disk", "1M", "--firmware=bios", "--graphics", vnc, "Display.Password=pw", "VM.Accel=tcg")
+    assert daemon.json("check", "n") == []
+
+
 @cure("write the name without the file's ending: %.*s", "write %.*s")
 def a_file_for_a_name(p, daemon):
     daemon.micro("a", "deaf")
