@@ -131,7 +131,7 @@ const struct api_verb api_verbs[] = {
 	  .help = "make a new VM that is a full copy of a stopped one",
 	  .text = "Copies the disk images that the VM writes to, in the stores that they are in, and its "
 		"UEFI variables; the new VM is not enabled. Its file has the comments of the old one, "
-		"and what the drop-ins say, with a new UUID= and without MACAddress=, Address=, HostName=, "
+		"and what the drop-ins say, with a new UUID= and without MACAddress=, Address=, Gateway=, DNS=, HostName=, "
 		"Port=, Protect= and X-Managed=. Images with the VM's name are called likewise, "
 		"all others NEW-ID.qcow2 or NEW-ID.raw; those outside of the stores are copied to the "
 		"default store. CDs, disks with ReadOnly=yes and bases are shared, snapshots are not "

@@ -80,7 +80,8 @@ static void text_make_unique(struct text *t, const struct conf_vm *c, const char
 {
 	static const char *const once[] = { "VM.Protect", "VM.X-Managed", "Display.Port",
 		"CloudInit.HostName" },
-				 *const of_nic[] = { "MACAddress", "Address", "HostName" };
+				 *const of_nic[] = { "MACAddress", "Address", "Gateway", "DNS",
+					 "HostName" };
 
 	text_change(t, "VM.UUID=%s", uuid);
 	text_change(t, "VM.Enable=no");

@@ -125,6 +125,15 @@ def test_a_disk_that_was_never_made(daemon):
     assert {"a-data.qcow2", "b-data.qcow2"} < set(os.listdir(daemon.images))
 
 
+def test_an_address_on_a_bridge(daemon):
+    """Gateway= and DNS= go with it: they need one."""
+    daemon.micro("a")
+    daemon.write("a.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=a.raw\n[NIC lan]\nBridge=br7\nAddress=10.0.0.5/24\n"
+                 "Gateway=10.0.0.1\nDNS=10.0.0.1\n[CloudInit]\nUser=anna\n")
+    daemon.ok("clone", "a", "b")
+    assert "[NIC lan]\nBridge=br7\n[CloudInit]\n" in text(daemon, "b.vm")
+
+
 def test_uefi_variables(daemon):
     daemon.micro("a", disk="qcow2")
     daemon.ok("list")
