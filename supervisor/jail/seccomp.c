@@ -26,14 +26,18 @@
 #include "base/mem.h"
 #include "supervisor/jail/jail.h"
 
+enum seccomp_who {
+	ALL,
+	GUESTS, /* roles that serve no network and get everything opened for them */
+	SEALED, /* roles that do not manage volumes */
+};
+
 /* A call's name, with its number (the same on all architectures) if libseccomp may be older than
  * the call: "fchmodat2=452". A call newer than the kernel does no harm. */
 /* clang-format off */
 static const struct {
 	int error;
-	/* GUESTS: roles that serve no network and get everything opened for them; SEALED: roles that
-	 * do not manage volumes */
-	enum { ALL, GUESTS, SEALED } who;
+	enum seccomp_who who;
 	const char *calls;
 } refused[] = {
 	/* other processes and their memory */
@@ -293,7 +297,7 @@ static int seccomp_refuse_kinds(scmp_filter_ctx ctx, const struct jail_role *rol
 	return r == 0 && !role->forks ? seccomp_refuse_neighbours(ctx) : r;
 }
 
-static bool seccomp_is_for(int who, const struct jail_role *role)
+static bool seccomp_is_for(enum seccomp_who who, const struct jail_role *role)
 {
 	return who == SEALED ? !role->volumes : who == ALL || !role->host_network;
 }
