@@ -447,6 +447,25 @@ const struct api_field api_store_row[] = {
 	END
 };
 
+const struct api_field api_image_row[] = {
+	{ "name", API_ID },
+	{ "store", API_TEXT },
+	{ "size", API_BYTES, "of the disk that a guest sees" },
+	{ "used", API_BYTES, "in its store" },
+	{ "vms", API_TEXTS, "whose files name it" },
+	{ "url", API_TEXT, "that it was fetched from" },
+	{ "digest", API_TEXT },
+	{ "fetched", API_DATE },
+	END
+};
+
+const struct api_field api_fetched[] = {
+	{ "image", API_TEXT },
+	{ "store", API_TEXT },
+	{ "changed", API_TRUTH, "false: it was there already" },
+	END
+};
+
 /* --- the host, the daemon --- */
 
 const struct api_field api_host_row[] = {

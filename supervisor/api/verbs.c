@@ -555,6 +555,29 @@ const struct api_verb api_verbs[] = {
 	  .text = "A store that does not answer within 5 seconds, such as a file server that "
 		"is down, or within 30 if a program is asked, costs only its own row." },
 
+	{ "image-list", "image list", API_ROLE_VIEW, API_NO_TARGET, API_PROGRAMS, { NULL },
+	  .result = "one row per image", .returns = { .columns = api_image_row },
+	  .help = "list the images that new VMs can be based on",
+	  .text = "These are the files images/NAME.qcow2 of all stores; create --image NAME makes a VM "
+		"of one. A store that cannot be read is left out: store list shows why." },
+
+	{ "image-fetch", "image fetch", API_ROLE_OPERATOR, API_NO_TARGET, API_JOB,
+	  .arg = {
+		{ "image", API_NAME, true, "NAME", "the name that it gets here" },
+		{ "url", API_STRING, true, "URL", "https:// only" },
+		{ "digest", API_STRING, false, "--digest DIGEST", "sha256:HEX, as published with the "
+		  "image; required, unless the URL ends with #sha256=HEX" },
+		{ "store", API_NAME, false, "--store STORE", "default if not given" },
+	  },
+	  .result = "the image", .returns = { .members = api_fetched },
+	  .help = "fetch a qcow2 image from an https server into a store",
+	  .text = "It becomes images/NAME.qcow2 of the store, if it has the digest and is a qcow2 image "
+		"that refers to no other file; nothing is replaced. What was fetched is kept when the "
+		"connection breaks, the server sends less than 1 KiB/s for a minute, or the job is "
+		"cancelled, and the next fetch of the same digest continues with it. curl runs in a jail: "
+		"it sees the host's network, the certificates in /etc/ssl/certs and the partial file. "
+		"Redirects lead to https only. Proxies are not supported." },
+
 	{ "host-check", "host check", API_ROLE_VIEW, API_NO_TARGET, API_PROGRAMS,
 	  { "virt-host-validate" },
 	  .result = "one row per check", .returns = { .columns = api_host_row },

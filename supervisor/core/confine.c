@@ -32,6 +32,8 @@ int confine_program(const char *name, char *path, size_t size, struct err *e)
 	err_errno(e, "run '%s'", name);
 	if (streq(name, "xorriso"))
 		return err_hint(e, "install xorriso");
+	if (streq(name, "curl"))
+		return err_hint(e, "install curl");
 	return streq(name, "qemu-img") ? err_hint(e, "install qemu-utils") : e->number;
 }
 

@@ -50,6 +50,7 @@
  *         "seed" (xorriso, likewise; its output is fd 1 of the plan),
  *         "store" (the program of a store with volumes, as root: uid 0, and paths with /dev),
  *         "probe" (a QEMU without a guest, with our standard input),
+ *         "fetch" (curl: the host's network),
  *         "relay" (vmkeep-jail's own relay.c: fds 0, 1 and 2 as in relay.h, no argv; leaves a
  *         background process and exits),
  *   root: directory where the private root is mounted (must exist and belong to root; the mount

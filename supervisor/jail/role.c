@@ -93,6 +93,18 @@ static const struct jail_role roles[] = {
 		.nproc = 64,
 		.memory = 512ULL * MIB,
 		.file = 8ULL * MIB },
+	/* curl: fetches one file that it may write from the network, which includes the host's own;
+	 * name servers are asked in a thread. */
+	{ .name = "fetch",
+		.ends_with_daemon = true,
+		.install = "install curl",
+		.host_network = true,
+		.own_output = true,
+		.nofile = 64,
+		.nproc = 16,
+		.cpu_seconds = 3600,
+		.memory = 1024ULL * MIB,
+		.file = 1024ULL * 1024 * MIB },
 	/* Copies between two sockets in a child that the daemon need not wait for; its own filter
 	 * denies it anything else. */
 	{ .name = "relay",

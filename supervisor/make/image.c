@@ -9,7 +9,7 @@
 #include "supervisor/core/confine.h"
 #include "supervisor/core/daemon.h"
 
-static const double IMAGE_SECONDS = 60;
+static const double IMAGE_SECONDS = 20;
 
 enum { ANSWER_MAX = 1 << 20 };
 

@@ -31,6 +31,7 @@ SKIPPED = {
         "install a newer QEMU",
         "install it, or correct Program= in vmkeep.conf",
         "install both from the same package and restart vmkeepd",
+        "install curl",
         "install dnsmasq-base",
         "install qemu-utils",
         "install xorriso",

@@ -53,6 +53,20 @@ def no_direct_io(p, daemon):
     daemon.exec("umount", "-l", place)
 
 
+@cure("images come over https only; one that is on this host can be put in images/ of a store",
+      "append #sha256=DIGEST to the URL, as published with the image", "choose another name")
+def an_image_to_fetch(p, daemon):
+    """Nothing is fetched here: the connection is refused, after all other checks."""
+    where, digest = "://127.0.0.1:1/a.qcow2", "sha256:" + "0" * 64
+    p.refused("image", "fetch", "a", "http" + where, "--digest", digest, code=2)
+    os.mkdir(daemon.images + "/images")
+    daemon.image("images/a.qcow2")
+    daemon.ok("create", "new", "--image", "a", "--dry-run")
+    p.refused("image", "fetch", "b", "https" + where, code=2)
+    p.refused("image", "fetch", "a", "https" + where, "--digest", digest, code=3)
+    assert "curl" in daemon.fails(1, "image", "fetch", "b", "https" + where, "--digest", digest)
+
+
 @cure("move it there, and give its path in the store; vmkeep store list shows the stores",
       "qemu-img convert -O qcow2 %s NEW makes one that is whole")
 def an_image_to_start_from(p, daemon):

@@ -5,6 +5,7 @@ import numbers
 
 import vmk
 from test_agent import DISK, boot
+from test_image_fetch import server  # noqa: F401 (a fixture)
 
 TYPES = {
     "text": lambda v, f: isinstance(v, str),
@@ -70,7 +71,7 @@ class Told:
         return value
 
 
-def test_each_answer_is_as_the_schema_says(daemon, linux):
+def test_each_answer_is_as_the_schema_says(daemon, linux, server):
     told = Told(daemon)
     told.call("query-schema")
     daemon.micro("a", disk="qcow2")
@@ -88,6 +89,7 @@ def test_each_answer_is_as_the_schema_says(daemon, linux):
     told.call("subscribe")
     told.call("host-check")
     told.call("store-list")
+    told.call("image-list")
     told.call("vm-check")
     told.call("net-list")
     told.call("net-start", name="default")
@@ -178,6 +180,7 @@ def test_each_answer_is_as_the_schema_says(daemon, linux):
     daemon.up("a")
     a("vm-kill")
     a("vm-clone", new="d")
+    told.call("image-fetch", image="web", url=server.url("get"), digest=server.image())
     a("vm-rename", new="c")
     told.call("vm-rename", name="c", new="a")
     a("vm-delete", **{"disks": True, "dry-run": True})

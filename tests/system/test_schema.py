@@ -8,6 +8,7 @@ import shutil
 
 import vmk
 from test_agent import boot
+from test_image_fetch import server  # noqa: F401 (a fixture)
 
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None), "integer": int,
          "number": (int, float)}
@@ -74,13 +75,13 @@ class Lines:
         return value
 
 
-def test_real_answers_fit(daemon, linux):
+def test_real_answers_fit(daemon, linux, server):
     lines = Lines(daemon)
     daemon.micro("micro", "deaf", disk="qcow2")
     boot(daemon, extra="[NIC lan]\n")
     daemon.write("bad.vm", "[VM]\nColour=red\n")
     for line in ("list", "info micro", "info a", "info bad a", "info --security a", "ip a", "history a", "cat a",
-                 "cmdline a", "jobs", "store list", "net list", "net show default", "net leases default", "net stop --dry-run other",
+                 "cmdline a", "jobs", "store list", "image list", "net list", "net show default", "net leases default", "net stop --dry-run other",
                  "shutdown-all --dry-run", "version", "schema", "schema list", "wait a running", "pause a", "pause a",
                  "resume a", "guest ping a", "guest info a", "guest fs a", "guest trim a", "guest freeze a",
                  "guest thaw a", "guest time a", "guest exec a -- /bin/echo x", "guest command a guest-get-vcpus",
@@ -119,6 +120,7 @@ def test_real_answers_fit(daemon, linux):
     lines.run("stop micro")
     lines.run("shutdown-all")
     lines.run("clone new copy")
+    lines.run("image fetch web %s --digest %s" % (server.url("get"), server.image()))
     lines.run("rename new newer")
     lines.run("delete newer --yes")
     os.unlink(os.path.join(daemon.config, "micro.vm"))

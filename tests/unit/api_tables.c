@@ -67,6 +67,8 @@ static void spellings_lead_where_their_users_expect(void **state)
 		{ "net stop",	      "net-stop"	 },
 		{ "net leases",		"net-leases"     },
 		{ "store list",		     "store-list"     },
+		{ "image list",		     "image-list"     },
+		{ "image fetch",	     "image-fetch"	},
 		{ "ip",			"vm-ip"		},
 		{ "ssh",		"vm-ssh"	},
 		{ "set-memory",		"vm-set-memory"	},
@@ -295,8 +297,8 @@ static void what_harms_is_marked(void **state)
 		"vm-set-memory", "snapshot-create", "snapshot-list", "guest-ping", "guest-info",
 		"guest-exec", "guest-fs", "guest-trim", "guest-thaw", "guest-time", "guest-command",
 		"job-list", "vm-qmp", "net-list", "net-show", "net-leases", "net-start",
-		"store-list", "host-check", "reload", "reexec", "query-version", "query-schema",
-		"debug-loop", "qmp_capabilities" };
+		"store-list", "image-list", "image-fetch", "host-check", "reload", "reexec",
+		"query-version", "query-schema", "debug-loop", "qmp_capabilities" };
 
 	(void)state;
 	for (size_t i = 0; i < api_verbs_n; i++) {

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * supervisor/make/fetch.h - fetches an image from an https server into a store
+ *
+ * curl in a jail writes to a partial file in the store, STORE/images/.fetch-DIGEST; another fetch of
+ * the same digest continues with what is there. It gets its name, STORE/images/NAME.qcow2, only if
+ * it has the digest and is a qcow2 image that refers to no other file.
+ */
+#ifndef SUPERVISOR_MAKE_FETCH_H
+#define SUPERVISOR_MAKE_FETCH_H
+
+#include "base/err.h"
+
+struct daemon;
+struct job;
+
+struct fetch_what {
+	const char *name, *store, *url;
+	const char *digest; /* "sha256:HEX" or "HEX"; NULL: after # in the URL, as "sha256=HEX" */
+};
+
+/* Ends the job. -errno: it has not begun, and the job is the caller's. */
+int fetch_check(const struct fetch_what *w, char hex[65], struct err *e);
+void fetch(struct daemon *d, struct job *job, const struct fetch_what *w, const char *hex);
+
+#endif
