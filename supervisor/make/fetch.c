@@ -222,14 +222,12 @@ static void fetch_on_verified(void *data, const json_t *answer, const struct err
 	const char *has = json_string_value(json_object_get(answer, "has"));
 	struct err e = ERR_INIT;
 
-	if (fetch_fails(f, failed, &e)) {
-		fetch_end(f, false, &e);
-	} else if (!streq(has, f->digest)) {
+	if (!fetch_fails(f, failed, &e) && !streq(has, f->digest)) {
 		err_set(&f->why, ERR_FAILED,
 			"the digest is wrong, nothing was kept: '%s' has sha256:%s, not sha256:%s",
 			f->url, has ? has : "", f->digest);
 		fetch_drop(f);
-	} else if (fetch_look(f, &e) < 0) {
+	} else if (e.number || fetch_look(f, &e) < 0) {
 		fetch_end(f, false, &e);
 	}
 }

@@ -6,6 +6,8 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/load.h"
+#include "supervisor/control/peer.h"
 #include "supervisor/core/replace.h"
 #include "supervisor/make/trash.h"
 #include "supervisor/verbs/edit.h"
@@ -23,13 +26,14 @@
 
 static const char DELETING[] = "a deletion";
 
-enum { FILES_MAX = CONF_DROPINS_MAX + 1, KEPT_MODE = 0700 };
+enum { FILES_MAX = CONF_DROPINS_MAX + 1, KEPT_MODE = 0700, KEPT_MAX = 64 /* of an owner */ };
 
 struct deletion {
 	struct daemon *daemon;
 	struct job *job;
 	struct request *r; /* of a dry run, while its client is there; else NULL */
 	bool dry, with_disks;
+	uid_t user; /* an owner without another role, else 0 */
 	char *name, *kept, *dropins, *uuid;
 	json_t *images; /* of trash_images(); later: what became of them */
 };
@@ -101,11 +105,38 @@ static int delete_may(const struct vm *vm, const struct request *r, struct err *
 	return request_bool(r, "force", false) ? 0 : edit_refuse(&vm->file.conf, e);
 }
 
+/* Whoever creates and deletes again and again gets old copies of his own removed. Whose they are is
+ * told by the directory's owner, who cannot reach it. */
+static void delete_limit_kept(const char *deleted, uid_t user)
+{
+	_cleanup_(close_dir) DIR *d = opendir(deleted);
+	char oldest[NAME_MAX + 1];
+	struct err ignored = ERR_INIT;
+	struct stat st;
+	time_t since = 0;
+	unsigned n = 0;
+
+	for (const struct dirent *f; d && (f = readdir(d));) {
+		if (*f->d_name == '.' ||
+			fstatat(dirfd(d), f->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+			st.st_uid != user)
+			continue;
+		if (n++ && st.st_mtime >= since)
+			continue;
+		since = st.st_mtime;
+		snprintf(oldest, sizeof oldest, "%s", f->d_name);
+	}
+	if (n >= KEPT_MAX)
+		file_remove_tree(dirfd(d), oldest, &ignored);
+}
+
 static int delete_make_dirs(struct deletion *t, bool dropins, struct err *e)
 {
 	_cleanup_(free_ptr) char *deleted = xasprintf("%s/deleted", t->daemon->dirs.state),
 				 *inner = xasprintf("%s/%s.vm.d", t->kept, t->name);
 
+	if (t->user)
+		delete_limit_kept(deleted, t->user);
 	if ((mkdir(deleted, KEPT_MODE) < 0 && errno != EEXIST) || mkdir(t->kept, KEPT_MODE) < 0 ||
 		(dropins && mkdir(inner, KEPT_MODE) < 0))
 		return err_errno(e, "create '%s'", t->kept);
@@ -133,6 +164,8 @@ static int delete_forget(struct deletion *t, struct err *e)
 		err_clear(e);
 	}
 	json_decref(disks);
+	if (t->user && chown(t->kept, t->user, (gid_t)-1) < 0) /* for delete_limit_kept() */
+		log_warning(t->name, "chown '%s': %s", t->kept, strerror(errno));
 	log_info(t->name, "deleted by %s; its files are in '%s'", t->job->who, t->kept);
 	return 0;
 }
@@ -248,6 +281,7 @@ static struct deletion *delete_new(const struct vm *vm, struct request *r)
 	*t = (struct deletion){ .daemon = d,
 		.dry = request_bool(r, "dry-run", false),
 		.with_disks = request_bool(r, "disks", false),
+		.user = request_role(r) < API_ROLE_OPERATOR ? request_peer(r)->uid : 0,
 		.name = xstrdup(vm->name),
 		.kept = xasprintf(
 			"%s/deleted/%s.%lld", d->dirs.state, vm->name, (long long)clock_wall()),

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+import vmk
 from test_create import OURS
 from test_edit import path, text
 from test_editor import tmp  # noqa: F401 pylint: disable=unused-import
@@ -197,3 +198,20 @@ def test_a_quota_that_is_none(daemon, section, said):
         f.write("\n" + section)
     result = daemon.vmkeep("reload")
     assert result.code == 2 and said in result.out, result
+
+
+def test_who_creates_and_deletes_for_ever(daemon):
+    """64 copies of deleted files are kept for each user, those of others are left alone."""
+    deleted = os.path.join(daemon.state, "deleted")
+    for i in range(70):
+        os.makedirs(os.path.join(deleted, "x.%d" % i, "x.vm.d"), mode=0o700)
+        if i < 64:
+            os.chown(os.path.join(deleted, "x.%d" % i), vmk.USERS["alice"], 0)
+        os.utime(os.path.join(deleted, "x.%d" % i), (1000 + (i + 32) % 64, 1000 + (i + 32) % 64))  # x.32 is the oldest
+    for name in ("a", "b"):
+        daemon.ok("create", name, "--disk", "1M", *OURS, **ALICE)
+        daemon.ok("delete", "--yes", name, **ALICE)
+    names = sorted(name.split(".")[0] for name in os.listdir(deleted))
+    assert names == ["a", "b"] + 68 * ["x"] and not {"x.32", "x.33"} & set(os.listdir(deleted))
+    kept, = (name for name in os.listdir(deleted) if name.startswith("a."))
+    assert os.listdir(os.path.join(deleted, kept)) == ["a.vm"]
