@@ -110,12 +110,14 @@ def test_install_and_uninstall(make, tmp_path):
         "usr/lib/sysusers.d/vmkeep.conf",
         "usr/share/bash-completion/completions/vmkeep",
         "usr/share/doc/vmkeep/LICENSE",
-        "usr/share/doc/vmkeep/examples/web1.vm",
+        "usr/share/doc/vmkeep/examples/web2.vm",
         "lib/systemd/system/vmkeep-guests.service",
         "lib/systemd/system/vmkeep.slice",
         "lib/systemd/system/vmkeepd.socket",
         "lib/systemd/system-sleep/vmkeep",
         "usr/lib/vmkeep/vmkeep-shutdown",
+        "usr/lib/vmkeep/stores/lvmthin",
+        "usr/lib/vmkeep/stores/zfs",
     } <= found
     assert not [f for f in found if f.endswith((".in", ".o", ".new"))]
     for page in manual:
