@@ -50,5 +50,7 @@ def stores():
         Case("image in a store that is read-only, read only", text=stored("{vm}.raw", "ReadOnly=yes\n"), before=store(
             "ReadOnly=yes", command="truncate -s 1M {}/{vm}.raw")),
         Case("image in a store that vmkeep.conf does not have", text=stored()),
+        Case("volume of a program that is missing", text=stored("{vm}", ""), before=store("Type=program", "Program=/none/volumes")),
+        Case("volume of a program that fails", text=stored("{vm}", ""), before=store("Type=program", "Program=/bin/false")),
         Case("store that is a file", text=stored(), before=store(there=False, command="touch {}")),
     ]

@@ -12,6 +12,7 @@ import subprocess
 
 import pytest
 
+import test_stores_program
 import vmk
 
 PAGES = sorted(glob.glob(vmk.ROOT + "/conf/*.in") + glob.glob(vmk.ROOT + "/supervisor/*.in")
@@ -119,10 +120,11 @@ def write_files(world, text):
 def test_files(world, linux, where, text):
     needs_lab = "lab" in text and "[Network]" not in text
     with host(world):
-        if "[Daemon]" in text:
+        if "[Daemon]" in text or "[Store" in text:
             os.makedirs(world.inner("/srv/images"))
             shutil.copy(os.path.join(world.images, "any.raw"), world.inner("/srv/images/lone.raw"))
-            path = world.write("vmkeep.conf", text.replace("VM.Accel=auto", "VM.Accel=tcg"))
+            defaults = "" if "[Daemon]" in text else vmk.DEFAULTS
+            path = world.write("vmkeep.conf", defaults + text.replace("VM.Accel=auto", "VM.Accel=tcg"))
             world.start()
             assert world.ok("check", path) == "no problems\n"
             text = "[VM]\nMemory=64M\n[NIC lan]\n"
@@ -132,6 +134,8 @@ def test_files(world, linux, where, text):
                 os.mkdir(store, 0o700)
                 path = os.path.join(world.config, "vmkeep.conf")
                 world.write("vmkeep.conf", vmk.read_text(path) + "[Store nas]\nPath=%s\n" % store)
+            if "Store=fast" in text:
+                test_stores_program.Store(world)
             world.start()
         if needs_lab:
             lab, = (t for _, t in blocks() if "lab.network" in t)
