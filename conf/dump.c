@@ -176,6 +176,8 @@ int conf_vm_copy_with(struct conf_vm *to, const struct conf_vm *from,
 	struct buf text = BUF_INIT;
 	int r;
 
+	if (!from->name)
+		return err_set(e, ERR_INVALID_CONFIG, "there is no configuration to copy");
 	conf_vm_dump(from, false, &text);
 	r = dump_read(to, from->name, text.data ? text.data : "", text.len, dropin, e);
 	for (size_t i = 0; r == 0 && i < from->disks; i++) {

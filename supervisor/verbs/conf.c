@@ -76,6 +76,9 @@ static int verb_conf_effective(struct vm *vm, struct buf *text, struct err *e)
 	struct conf_vm c = CONF_VM_INIT;
 	int r = 0;
 
+	if (!from->name) /* not once read without errors */
+		return err_set(e, ERR_INVALID_CONFIG, "%s",
+			vm->file.problems ? vm->file.problems : "its files were not read");
 	if (!vm->file.problems && !up && !vm->file.orphan)
 		r = vm_complete_identity(vm, from, e);
 	if (r == 0 && !up && !vm->file.problems && !vm->file.orphan)

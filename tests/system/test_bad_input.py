@@ -75,6 +75,30 @@ def test_broken_vmkeep_conf(world):
     assert result.code == 2 and "vmkeep.conf:3:" in str(result), result
 
 
+NEVER_READ = ["cat", "cat --effective", "diff", "cmdline", "info", "info --security", "check", "history", "log", "ip", "ssh", "snapshot list",
+              "set-memory 8M", "set VM.CPUs=2", "unset VM.Memory", "enable", "clone y", "delete --yes --dry-run",
+              "delete --yes --disks --dry-run", "pause", "resume", "reset", "guest ping", "stop --timeout 1", "start", "reboot",
+              "start --iso x.iso --once", "reset-failed", "rename x"]
+
+
+def test_no_verb_needs_a_configuration_that_was_never_read(world):
+    """The daemon lives on, whatever is asked of a VM whose files it could not read once: a running one and one that is off."""
+    world.micro("off")
+    world.micro("up", "deaf")
+    world.start()
+    world.ok("start", "up")
+    world.kill_daemon()
+    world.write("vmkeep.conf", vmk.DEFAULTS + "VM.CPUs=many\n")
+    world.start()
+    assert "VM.CPUs: 'many'" in world.fails(2, "cat", "--effective", "off")
+    for name in ("off", "up"):
+        for verb in NEVER_READ:
+            words = verb.split()
+            at = 2 if words[0] in ("snapshot", "guest") else 1
+            told = world.vmkeep(*words[:at], name, *words[at:], timeout=60)
+            assert told.code not in (10, 255), told
+
+
 # text of the section, exit code, error text
 DISKS = [
     ("missing", "Path=gone.raw", 4, "gone.raw.*No such file"),
