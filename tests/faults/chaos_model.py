@@ -11,7 +11,7 @@ import threading
 import time
 
 # A QEMU's final messages: with vmkeep.conf unreadable a VM has the default Accel=kvm, which aborts QEMU on some hosts.
-QUOTED = re.compile(r"QEMU ended with signal \d+: .*", re.S)
+QUOTED = re.compile(r"QEMU (?:ended with signal \d+|did not start): .*", re.S)
 
 
 def now():
