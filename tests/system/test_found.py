@@ -332,7 +332,9 @@ def stand_in(world, uid, name, uuid):
                "sh", str(uid), name, uuid)
     pid, = world.eventually(lambda: {p for p, line in world.processes().items() if "guest=" + name in line} - before,
                             lambda found: len(found) == 1)
-    world.eventually(lambda: os.stat(world.inner("/proc/%d" % pid)).st_uid, lambda owner: owner == uid)
+    # an execve() changes the owner of its directory first, and has no command line then
+    world.eventually(lambda: (os.stat(world.inner("/proc/%d" % pid)).st_uid, world.processes().get(pid, "")[:16]),
+                     lambda is_now: is_now == (uid, "/usr/bin/python3"))
     return pid
 
 
