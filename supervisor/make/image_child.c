@@ -31,6 +31,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/api/api.h"
+#include "supervisor/make/asked.h"
 
 enum {
 	INPUT_MAX = 1 << 16,
@@ -51,9 +52,7 @@ struct image {
 
 static const char *image_text(const struct image *m, const char *key)
 {
-	const char *s = json_string_value(json_object_get(m->request, key));
-
-	return s ? s : "";
+	return asked_text(m->request, key);
 }
 
 static int image_open_store(struct image *m, struct err *e)
@@ -373,34 +372,20 @@ static const struct {
 	{ "drop", image_drop },
 };
 
-static int image_read(struct image *m, struct err *e)
-{
-	struct buf input = BUF_MAX(INPUT_MAX);
-	ssize_t n;
-
-	while ((n = read(STDIN_FILENO, buf_reserve(&input, 65536), 65536)) > 0)
-		buf_commit(&input, (size_t)n);
-	/* if the daemon died before it sent everything, this is no JSON */
-	m->request = n == 0 && input.data ? json_loadb(input.data, input.len, 0, NULL) : NULL;
-	buf_release(&input);
-	return m->request ? 0 : err_set(e, ERR_FAILED, "the request is incomplete");
-}
-
 int image_main(void)
 {
 	struct image m = { .dir = -1 };
 	struct err e = ERR_INIT;
 	json_t *answer = NULL;
+	int r;
 
-	if (image_read(&m, &e) == 0 && image_open_store(&m, &e) == 0)
+	m.request = asked_read(INPUT_MAX, &e);
+	if (m.request && image_open_store(&m, &e) == 0)
 		for (size_t i = 0; i < ARRAY_SIZE(image_acts); i++)
 			if (streq(image_acts[i].what, image_text(&m, "do")))
 				answer = image_acts[i].act(&m, &e);
-	if (!answer)
-		answer = json_pack("{s:o}", "error", api_error_json(&e));
-	json_dumpf(answer, stdout, JSON_COMPACT);
-	json_decref(answer);
+	r = asked_answer(answer, &e);
 	json_decref(m.request);
 	close_fd(&m.dir);
-	return fflush(stdout) < 0;
+	return r;
 }
