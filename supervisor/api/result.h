@@ -40,8 +40,8 @@ extern const struct api_field api_life[], api_state[], api_state_changed[], api_
 	api_revert_row[], api_ping[], api_guest_info[], api_exec[], api_fs_row[], api_trim_row[],
 	api_freeze[], api_thaw[], api_time[], api_job_row[], api_network_row[], api_network[],
 	api_lease_row[], api_net_stop_dry[], api_net_stop_row[], api_store_row[], api_image_row[],
-	api_fetched[], api_host_row[], api_shutdown_row[], api_shutdown_dry[],
-	api_shutdown_dry_row[], api_reexec[], api_version[], api_versions[], api_nothing[],
-	api_loop[], api_job[], api_error[];
+	api_fetched[], api_image_gone[], api_pruned_row[], api_host_row[], api_shutdown_row[],
+	api_shutdown_dry[], api_shutdown_dry_row[], api_reexec[], api_version[], api_versions[],
+	api_nothing[], api_loop[], api_job[], api_error[];
 
 #endif

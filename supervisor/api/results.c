@@ -466,6 +466,21 @@ const struct api_field api_fetched[] = {
 	END
 };
 
+const struct api_field api_image_gone[] = {
+	{ "image", API_TEXT },
+	{ "store", API_TEXT },
+	{ "path", API_TEXT, "that it had" },
+	{ "to", API_TEXT, "where it was moved" },
+	END
+};
+
+const struct api_field api_pruned_row[] = {
+	{ "path", API_ID, "of a file; or the store that could not be searched" },
+	{ "freed", API_BYTES },
+	{ "why", API_TEXT, "it could not be removed" },
+	END
+};
+
 /* --- the host, the daemon --- */
 
 const struct api_field api_host_row[] = {

@@ -578,6 +578,32 @@ const struct api_verb api_verbs[] = {
 		"it sees the host's network, the certificates in /etc/ssl/certs and the partial file. "
 		"Redirects lead to https only. Proxies are not supported." },
 
+	{ "image-rm", "image rm", API_ROLE_OPERATOR, API_NO_TARGET, API_JOB | API_HARMS,
+	  .arg = {
+		{ "image", API_NAME, true, "NAME", "as listed" },
+		{ "store", API_NAME, false, "--store STORE", "default if not given" },
+	  },
+	  .result = "where it is now", .returns = { .members = api_image_gone },
+	  .help = "move an image that no VM uses to the trash of its store",
+	  .text = "The command that brings it back is printed; after seven days it is removed. "
+		"Refused while a VM's file or saved state names the image, while another image in any "
+		"store is based on it, and if a store or another VM's file cannot be read." },
+
+	{ "image-prune", "image prune", API_ROLE_OPERATOR, API_NO_TARGET,
+	  API_JOB | API_HARMS | API_ASKS,
+	  .arg = {
+		{ "all", API_BOOL, false, "--all", "all that is in the trash, however new",
+		  .harms = true },
+		DRY_RUN("only show what would be removed"),
+	  },
+	  .result = "one row per file", .returns = { .columns = api_pruned_row },
+	  .other = { .with = "dry-run", .columns = api_pruned_row },
+	  .help = "remove abandoned downloads, and what is old in the trash of all stores",
+	  .text = "Asks first; without a terminal it needs --yes. Abandoned are partial files that no "
+		"job is writing: the next image fetch would have continued with them. Old is what has "
+		"been in the trash for seven days, which the daemon removes by itself once a day. There "
+		"is no way back." },
+
 	{ "host-check", "host check", API_ROLE_VIEW, API_NO_TARGET, API_PROGRAMS,
 	  { "virt-host-validate" },
 	  .result = "one row per check", .returns = { .columns = api_host_row },

@@ -114,6 +114,11 @@ void dry_net_stop_print(struct command *c, const char *target, const json_t *res
 void dry_reload_print(struct command *c, const char *target, const json_t *result);
 void delete_print(struct command *c, const char *target, const json_t *result); /* delete.c */
 void delete_print_dry(struct command *c, const char *target, const json_t *result);
+void delete_print_removed(struct command *c, const char *target, const json_t *result);
+/* prune.c */
+void prune_print(struct command *c, const char *target, const json_t *result);
+void prune_print_dry(struct command *c, const char *target, const json_t *result);
+int prune_status(const json_t *result);
 void dry_revert_print(struct command *c, const char *target, const json_t *result);
 /* The exit code of the refusal, if there would be one. */
 int dry_status(const json_t *result);

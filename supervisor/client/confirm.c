@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * On a terminal, asks before ending or discarding more than what was named: all VMs, or those that a
- * pattern found. Scripts have no terminal, and go on as always; only what deletes a VM (API_ASKS) is
- * always asked for, and needs --yes there; before it asks, it shows what a dry run says.
+ * pattern found. Scripts have no terminal, and go on as always; only what deletes a VM or an image for good (API_ASKS)
+ * is always asked for, and needs --yes there; before it asks, it shows what a dry run says.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -54,11 +54,12 @@ static void confirm_show_dry(struct command *c, const char *target, struct err *
 {
 	json_t *arguments = json_copy(c->args->arguments), *result;
 
-	json_object_update_new(arguments, json_pack("{s:s, s:b}", "name", target, "dry-run", true));
+	json_object_update_new(
+		arguments, json_pack("{s:s*, s:b}", "name", target, "dry-run", true));
 	result = conn_call(&c->conn, c->verb->execute, arguments, e);
 	if (result)
 		c->form->print_dry(c, target, result);
-	else
+	else if (target)
 		err_wrap(e, e->number, "%s", target);
 	fwrite(c->out.data, 1, c->out.len, stderr);
 	buf_clear(&c->out);
@@ -77,6 +78,7 @@ int confirm(struct command *c, struct err *e)
 {
 	const bool all = streq(c->verb->execute, "vms-shutdown");
 	const bool always = c->verb->traits & API_ASKS;
+	const bool itself = always && c->verb->target == API_NO_TARGET; /* there are no names */
 	const bool terminal = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 	struct names names = { 0 };
 	bool yes = true;
@@ -95,11 +97,11 @@ int confirm(struct command *c, struct err *e)
 	else if (always || confirm_is_pattern(c))
 		for (size_t i = 0; i < c->targets; i++)
 			confirm_add(&names, c->target[i]);
-	for (size_t i = 0; always && i < c->targets && !e->number; i++)
-		confirm_show_dry(c, c->target[i], e);
-	if (!e->number && names.n > !(all || always)) {
-		fprintf(stderr, "%s: %s%s\nContinue? [y/N] ", c->verb->command, names.text.data,
-			names.n > NAMES_MAX ? " and others" : "");
+	for (size_t i = 0; always && i < c->targets + itself && !e->number; i++)
+		confirm_show_dry(c, itself ? NULL : c->target[i], e);
+	if (!e->number && (itself || names.n > !(all || always))) {
+		fprintf(stderr, "%s%s%s%s\nContinue? [y/N] ", c->verb->command, itself ? "" : ": ",
+			itself ? "" : names.text.data, names.n > NAMES_MAX ? " and others" : "");
 		yes = confirm_answer();
 	}
 	buf_release(&names.text);

@@ -68,3 +68,16 @@ void delete_print_dry(struct command *c, const char *target, const json_t *resul
 		buf_printf(&c->out, "%s: '%s' stays\n", target,
 			json_string_value(json_array_get(disks, i)));
 }
+
+/* An image that new VMs were made of. */
+void delete_print_removed(struct command *c, const char *target, const json_t *result)
+{
+	const char *image = delete_text(result, "image");
+
+	if (!image) { /* --no-wait: the result is the job */
+		command_print(c, target, result);
+		return;
+	}
+	delete_print_image(&c->out, image, result, "is in the trash for 7 days");
+	delete_print_way_back(&c->out, image, result);
+}

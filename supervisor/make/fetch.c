@@ -79,6 +79,16 @@ int fetch_check(const struct fetch_what *w, char hex[65], struct err *e)
 	return 0;
 }
 
+json_t *fetch_running(const char *store)
+{
+	json_t *digests = json_array();
+
+	for (const struct fetch *f = running; f; f = f->next)
+		if (streq(f->store, store))
+			json_array_append_new(digests, json_string(f->digest));
+	return digests;
+}
+
 /* --- the end --- */
 
 static void fetch_free(struct fetch *f)

@@ -9,6 +9,8 @@
 #ifndef SUPERVISOR_MAKE_FETCH_H
 #define SUPERVISOR_MAKE_FETCH_H
 
+#include <jansson.h>
+
 #include "base/err.h"
 
 struct daemon;
@@ -22,5 +24,7 @@ struct fetch_what {
 /* Ends the job. -errno: it has not begun, and the job is the caller's. */
 int fetch_check(const struct fetch_what *w, char hex[65], struct err *e);
 void fetch(struct daemon *d, struct job *job, const struct fetch_what *w, const char *hex);
+/* The digests of the partial files in this store that are being written. */
+json_t *fetch_running(const char *store);
 
 #endif

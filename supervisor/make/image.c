@@ -23,10 +23,12 @@ json_t *image_request(const struct daemon *d, const char *what, const char *stor
 	const struct conf_store *s = conf_daemon_store(&d->conf, store);
 	const char *path = s ? s->path : streq(store, CONF_STORE_DEFAULT) ? d->image_dir : NULL;
 
-	if (!path) {
+	if (!path)
 		err_set(e, ERR_NOT_FOUND, "vmkeep.conf has no store '%s'", store);
+	else if (s && s->type != CONF_STORE_DIR)
+		err_set(e, ERR_CONFLICT, "store '%s' has volumes, not files", store);
+	if (e->number)
 		return NULL;
-	}
 	return json_pack("{s:s, s:s, s:o, s:b, s:b}", "do", what, "name", store, "store",
 		api_text(path), "mounted", s && s->require_mount, "read_only", s && s->read_only);
 }

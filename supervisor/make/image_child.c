@@ -8,6 +8,9 @@
  *       -> {"there": true}, or {"path": of the partial file, "has": its digest; null if empty}
  *   {"do": "place", "image": "a", "digest": HEX, "url": ""}   gives it its name -> {}
  *   {"do": "drop", "digest": HEX}   removes the partial file -> {}
+ *   {"do": "prune", "before": TIME, "busy": [HEX], "dry": bool}
+ *       removes the other partial files and what is that old in the trash
+ *       -> {"rows": [[path, bytes, why it could not be removed]]}
  *
  * Killed anywhere, begin and place leave a partial file, which the next begin goes on with, or the
  * whole image. Where an image is from is an attribute of the file, which it gets before its name.
@@ -32,6 +35,7 @@
 #include "base/text.h"
 #include "supervisor/api/api.h"
 #include "supervisor/make/asked.h"
+#include "supervisor/make/trash_private.h"
 
 enum {
 	INPUT_MAX = 1 << 16,
@@ -361,6 +365,50 @@ static json_t *image_drop(struct image *m, struct err *e)
 	return NULL;
 }
 
+static bool image_is_busy(const struct image *m, const char *digest)
+{
+	bool is = false;
+	json_t *busy;
+	size_t i;
+
+	json_array_foreach (json_object_get(m->request, "busy"), i, busy)
+		is = is || streq(json_string_value(busy), digest);
+	return is;
+}
+
+static void image_prune_partial(const struct image *m, bool dry, json_t *rows)
+{
+	static const char partial[] = ".fetch-";
+	struct err none = ERR_INIT;
+	_cleanup_(close_fd) int fd = image_open_dir(m, false, &none);
+	_cleanup_(close_dir) DIR *d = fd < 0 ? NULL : file_open_dir(fd, ".", 0);
+
+	for (const struct dirent *entry; d && (entry = readdir(d));) {
+		const char *digest = entry->d_name + strlen(partial);
+		_cleanup_(free_ptr) char *path =
+			xasprintf("%s/" IMAGE_DIR "/%s", m->store, entry->d_name);
+
+		if (strncmp(entry->d_name, partial, strlen(partial)) == 0 &&
+			image_is_digest(digest) && !image_is_busy(m, digest))
+			trash_remove(fd, entry->d_name, path, dry, rows);
+	}
+}
+
+static json_t *image_prune(struct image *m, struct err *e)
+{
+	const bool dry = json_is_true(json_object_get(m->request, "dry"));
+	const json_int_t before = json_integer_value(json_object_get(m->request, "before"));
+	json_t *rows = json_array();
+
+	if (json_is_true(json_object_get(m->request, "read_only")))
+		return json_pack("{s:o}", "rows", rows);
+	image_prune_partial(m, dry, rows);
+	if (trash_remove_old(m->store, (uint64_t)before, dry, rows, e) == 0)
+		return json_pack("{s:o}", "rows", rows);
+	json_decref(rows);
+	return NULL;
+}
+
 static const struct {
 	const char *what;
 	json_t *(*act)(struct image *m, struct err *e);
@@ -370,6 +418,7 @@ static const struct {
 	{ "begin", image_begin },
 	{ "place", image_place },
 	{ "drop", image_drop },
+	{ "prune", image_prune },
 };
 
 int image_main(void)

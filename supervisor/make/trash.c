@@ -293,12 +293,16 @@ static double trash_clock(struct trash_pruner *p)
 	return believed;
 }
 
+int64_t trash_old(struct trash_pruner *p)
+{
+	return (int64_t)(trash_clock(p) - TRASH_DAYS * DAY_SECONDS);
+}
+
 static void trash_prune(void *data)
 {
 	struct trash_pruner *p = data;
 	const struct daemon *d = p->daemon;
-	_cleanup_(free_ptr) char *before =
-		xasprintf("%lld", (long long)(trash_clock(p) - TRASH_DAYS * DAY_SECONDS));
+	_cleanup_(free_ptr) char *before = xasprintf("%lld", (long long)trash_old(p));
 	const char **argv = xcalloc(d->conf.stores + 5, sizeof *argv);
 	struct child_options o = { .argv = argv,
 		.timeout = TRASH_SECONDS,

@@ -35,6 +35,8 @@ int trash_run(struct daemon *d, const char *name, const char *uuid, const json_t
 /* Removes what is too old, in a child that nobody waits for: in an hour, every day from then on, and
  * whenever something was moved there. */
 struct trash_pruner;
+/* What was moved before this time is old. */
+int64_t trash_old(struct trash_pruner *p);
 struct trash_pruner *trash_pruner_new(struct daemon *d);
 void trash_pruner_free(struct trash_pruner *p);
 

@@ -10,7 +10,10 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "supervisor/api/api.h"
 #include "supervisor/make/trash_private.h"
+
+enum { SECTOR = 512 };
 
 int trash_open(const char *store, bool make, struct err *e)
 {
@@ -34,7 +37,7 @@ int trash_open(const char *store, bool make, struct err *e)
 }
 
 /* The time at the end of a name; 0: none. */
-static uint64_t trash_time_of(const char *name)
+static uint64_t trash_old_time(const char *name)
 {
 	const char *dot = strrchr(name, '.');
 	uint64_t time;
@@ -42,25 +45,36 @@ static uint64_t trash_time_of(const char *name)
 	return dot && text_parse_uint(dot + 1, 1, INT64_MAX, &time) == 0 ? time : 0;
 }
 
-static int trash_prune_dir(const char *store, uint64_t before)
+int trash_remove_old(const char *store, uint64_t before, bool dry, json_t *rows, struct err *e)
 {
-	struct err e = ERR_INIT;
-	_cleanup_(close_fd) int fd = trash_open(store, false, &e);
+	_cleanup_(close_fd) int fd = trash_open(store, false, e);
 	_cleanup_(close_dir) DIR *d = fd < 0 ? NULL : file_open_dir(fd, ".", 0);
-	int r = fd < 0 && e.class != ERR_NOT_FOUND;
 
-	if (r)
-		fprintf(stderr, "%s\n", e.text);
+	if (fd < 0 && e->class == ERR_NOT_FOUND)
+		err_clear(e);
 	for (const struct dirent *entry; d && (entry = readdir(d));) {
-		uint64_t time = trash_time_of(entry->d_name);
+		uint64_t time = trash_old_time(entry->d_name);
+		_cleanup_(free_ptr) char *path =
+			xasprintf("%s/" TRASH_DIR "/%s", store, entry->d_name);
 
-		if (!time || time >= before || unlinkat(fd, entry->d_name, 0) == 0)
-			continue;
-		fprintf(stderr, "remove '%s/" TRASH_DIR "/%s': %s\n", store, entry->d_name,
-			strerror(errno));
-		r = 1;
+		if (time && time < before)
+			trash_remove(fd, entry->d_name, path, dry, rows);
 	}
-	return r;
+	return e->number;
+}
+
+void trash_remove(int dir, const char *name, const char *path, bool dry, json_t *rows)
+{
+	struct stat st;
+
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(st.st_mode))
+		return;
+	if (dry || unlinkat(dir, name, 0) == 0)
+		json_array_append_new(rows,
+			json_pack("[o, I, n]", api_text(path), (json_int_t)st.st_blocks * SECTOR));
+	else if (errno != ENOENT)
+		json_array_append_new(
+			rows, json_pack("[o, n, s]", api_text(path), strerror(errno)));
 }
 
 int trash_prune_main(const char *before, const char *const *dirs)
@@ -68,7 +82,23 @@ int trash_prune_main(const char *before, const char *const *dirs)
 	uint64_t time;
 	int r = text_parse_uint(before, 1, INT64_MAX, &time) < 0;
 
-	for (; !r && *dirs; dirs++)
-		r |= trash_prune_dir(*dirs, time);
+	for (; !r && *dirs; dirs++) {
+		json_auto_t *rows = json_array();
+		struct err e = ERR_INIT;
+		json_t *row;
+		size_t i;
+
+		r = trash_remove_old(*dirs, time, false, rows, &e) < 0;
+		if (r)
+			fprintf(stderr, "%s\n", e.text);
+		json_array_foreach (rows, i, row) {
+			const char *why = json_string_value(json_array_get(row, 2));
+
+			r |= why != NULL;
+			if (why)
+				fprintf(stderr, "remove '%s': %s\n",
+					json_string_value(json_array_get(row, 0)), why);
+		}
+	}
 	return r;
 }

@@ -32,5 +32,10 @@ __attribute__((format(printf, 2, 3))) void trash_keep(struct trash_image *m, con
 int trash_search(struct trash *t, struct err *e);
 /* The trash of a store, which nobody else may enter, or take something out of. trash_old.c */
 int trash_open(const char *store, bool make, struct err *e);
+/* What was moved there before that time: rows gets [path, bytes, why it could not be removed]. A store
+ * without a trash is fine. */
+int trash_remove_old(const char *store, uint64_t before, bool dry, json_t *rows, struct err *e);
+/* One file, unless it is gone. */
+void trash_remove(int dir, const char *name, const char *path, bool dry, json_t *rows);
 
 #endif

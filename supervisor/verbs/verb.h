@@ -117,6 +117,8 @@ verb_vm_fn verb_snapshot_create, verb_snapshot_list, verb_snapshot_revert, verb_
 verb_fn verb_store_list;
 /* image.c */
 verb_fn verb_image_list, verb_image_fetch;
+/* image_rm.c */
+verb_fn verb_image_rm, verb_image_prune;
 /* stream.c */
 verb_vm_fn verb_console, verb_log;
 /* follow.c: sends the end of qemu.log, and then what is added; fd and hold are stolen */

@@ -64,7 +64,7 @@ class Person:
             for word in text.split():
                 plain = word.rstrip("'.:)")
                 if plain in NAMES | {"SNAPSHOT"} or plain.isdigit() or plain.startswith("-") or len(words) < (
-                        2 if words[:1] in (["snapshot"], ["guest"], ["net"], ["host"], ["job"]) else 1):
+                        2 if words[:1] in (["snapshot"], ["guest"], ["net"], ["host"], ["job"], ["image"]) else 1):
                     words.append(plain)
                 else:
                     break

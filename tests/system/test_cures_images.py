@@ -67,6 +67,15 @@ def an_image_to_fetch(p, daemon):
     assert "curl" in daemon.fails(1, "image", "fetch", "b", "https" + where, "--digest", digest)
 
 
+@cure("vmkeep image list shows which images there are")
+def an_image_that_is_not_there(p, daemon):
+    os.mkdir(daemon.images + "/images")
+    daemon.image("images/a.qcow2")
+    p.types(p.refused("image", "rm", "b", code=4))
+    row, = daemon.rows("image", "list")
+    daemon.ok("image", "rm", row["name"])
+
+
 @cure("move it there, and give its path in the store; vmkeep store list shows the stores",
       "qemu-img convert -O qcow2 %s NEW makes one that is whole")
 def an_image_to_start_from(p, daemon):

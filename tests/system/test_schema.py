@@ -121,6 +121,10 @@ def test_real_answers_fit(daemon, linux, server):
     lines.run("shutdown-all")
     lines.run("clone new copy")
     lines.run("image fetch web %s --digest %s" % (server.url("get"), server.image()))
+    os.unlink(os.path.join(daemon.config, "bad.vm"))  # it might name the image
+    lines.run("image rm web")
+    lines.run("image prune --dry-run --all")
+    lines.run("image prune --yes --all")
     lines.run("rename new newer")
     lines.run("delete newer --yes")
     os.unlink(os.path.join(daemon.config, "micro.vm"))

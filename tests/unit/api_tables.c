@@ -69,6 +69,8 @@ static void spellings_lead_where_their_users_expect(void **state)
 		{ "store list",		     "store-list"     },
 		{ "image list",		     "image-list"     },
 		{ "image fetch",	     "image-fetch"	},
+		{ "image rm",		     "image-rm"	},
+		{ "image prune",	     "image-prune"	},
 		{ "ip",			"vm-ip"		},
 		{ "ssh",		"vm-ssh"	},
 		{ "set-memory",		"vm-set-memory"	},
