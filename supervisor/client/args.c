@@ -240,12 +240,30 @@ static int args_unknown_subcommand(const char *group, const char *second, struct
 	return -EINVAL;
 }
 
+/* "qm list": the command is behind the program's name. */
+static bool args_is_behind(struct args *a, const char *const words[3])
+{
+	unsigned used;
+	const struct foreign *whole = foreign_find(words[0], words[1], &used);
+
+	if (!foreign_is_program(words[0]) || !words[1] || (whole && used == 2))
+		return false;
+	a->foreign = foreign_find(words[1], words[2], &used);
+	a->foreign_vm = a->foreign && used == 1 ? words[2] : NULL;
+	return a->foreign || api_verb_by_command(words[1]) || args_is_group(words[1]);
+}
+
 /* words: the command's two and the one after them, as far as they were given. */
 static int args_unknown_verb(struct args *a, const char *const words[3], struct err *e)
 {
 	const char *near;
 	unsigned used;
 
+	if (args_is_behind(a, words)) {
+		err_set(e, ERR_USAGE, "unknown command '%s'", words[0]);
+		return a->foreign ? e->number
+				  : err_hint(e, "leave that word out: vmkeep %s", words[1]);
+	}
 	a->foreign = foreign_find(words[0], words[1], &used);
 	if (a->foreign) {
 		a->foreign_vm = words[used];

@@ -13,24 +13,29 @@ static const struct foreign rows[] = {
 	/* --- a VM is a file --- */
 	{ "virt-install init launch new add qemu-attach",
 	  "vmkeep create %n --memory 1G --disk 20G --iso FILE --start; --ram, --vcpus, --disk, --cdrom and --network of virt-install work there too" },
-	{ "desc metadata domxml-from-native config-edit config-set config-unset config-device config-metadata config-template config-trust device device-*",
+	{ "desc metadata domxml-from-native config-edit config-set config-unset device device-add device-remove "
+	  "device-set device-unset device-get device-list device-show device-override",
 	  "vmkeep edit %n, or vmkeep set %n VM.Memory=2G for single keys; vmkeep diff %n shows what takes effect only after vmkeep reboot %n" },
+	{ "config-device config-metadata config-template config-trust",
+	  "a device is a section of the VM's file, such as [Disk data] or [NIC lan]: vmkeep edit NAME, or vmkeep set NAME NIC.lan.Link=down" },
 	{ "config config-show config-get show",
 	  "vmkeep cat %n prints its file, vmkeep cat --effective %n all keys with their values" },
 	{ "pending",
 	  "vmkeep diff %n shows what the next start changes" },
 	{ "showcmd",
 	  "vmkeep cmdline %n" },
-	{ "rm remove undefine",
-	  "vmkeep delete %n, once it is shut down; its disk images stay" },
+	{ "rm remove undefine qm-destroy pct-destroy",
+	  "vmkeep delete %n, once it is shut down; its disk images stay, or go to the trash with --disks" },
 	{ "move mv",
 	  "vmkeep rename %n NEW, once it is shut down" },
 	{ "copy cp virt-clone",
 	  "vmkeep clone %n NEW, once it is shut down" },
-	{ "virsh qm pct incus lxc",
+	{ FOREIGN_PROGRAMS,
 	  "leave that word out; vmkeep help lists the commands" },
 	{ "halt",
 	  "vmkeep stop %n shuts the guest down" },
+	{ "qm-stop pct-stop",
+	  "vmkeep kill %n powers it off at once; vmkeep stop %n shuts the guest down" },
 	{ "template profile profile-* project project-*",
 	  "[Defaults] in %d/vmkeep.conf applies to all VMs: see vmkeepd(8); drop-ins in NAME.vm.d for one: see vmkeep.vm(5)" },
 	{ "autostart",
@@ -48,13 +53,15 @@ static const struct foreign rows[] = {
 	  "devices are sections of %f, such as [Disk data] or [NIC lan]: edit it, then vmkeep check %n and vmkeep reboot %n" },
 	{ "change-media eject insert",
 	  "write the image at Path= in the [CDROM] section of %f, then vmkeep reboot %n" },
-	{ "cloudinit cloudinit-*",
-	  "make an ISO of the user data, name it at Path= in a [CDROM] section of %f, then vmkeep check %n" },
+	{ "cloudinit cloudinit-dump cloudinit-pending cloudinit-update",
+	  "write User= and SSHKey= in [CloudInit] of %f before the first start; or vmkeep create --user, --ssh-key and --cloud-init" },
 	{ "nodedev-* hostdev*",
 	  "no key passes devices of the host through; Args= in [QEMU] of %f takes QEMU's own options" },
 	{ "blockresize resize disk-resize vol-resize",
 	  "shut the guest down, run qemu-img resize on the image that vmkeep info %n names, then vmkeep start %n" },
-	{ "importdisk importovf disk-import import import-* image image-* vol-* "
+	{ "image-import image-copy image-show image-info image-edit image-delete image-export image-refresh image-alias",
+	  "images for new VMs are files images/NAME.qcow2 in a store: vmkeep image list shows them, vmkeep image fetch brings one" },
+	{ "importdisk importovf disk-import import import-* vol-* "
 	  "find-storage-pool-sources* move-disk move_disk move-volume move_volume disk-move disk-rescan disk",
 	  "disk images are files: qemu-img creates, converts and resizes them; name one at Path= in a [Disk] section of %f" },
 	{ "pool-* storage storage-*",
@@ -102,7 +109,7 @@ static const struct foreign rows[] = {
 	  "vmkeep guest info %n shows what the agent knows" },
 	{ "set-user-sshkeys send-process-signal",
 	  "vmkeep guest exec %n -- COMMAND runs the command for it in the guest" },
-	{ "file file-* push pull mount unmount umount",
+	{ "file file-push file-pull file-edit file-create file-delete file-mount push pull mount unmount umount",
 	  "copy over the network, with scp, to the address that vmkeep ip %n prints" },
 	{ "terminal mon serial attach",
 	  "vmkeep console %n" },
@@ -205,6 +212,11 @@ const struct foreign *foreign_find(const char *first, const char *second, unsign
 				return &rows[i];
 	}
 	return NULL;
+}
+
+bool foreign_is_program(const char *word)
+{
+	return foreign_has(FOREIGN_PROGRAMS, word, false);
 }
 
 void foreign_way(const struct foreign *f, const char *dir, const char *vm, struct buf *b)

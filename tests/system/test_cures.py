@@ -30,6 +30,12 @@ def a_typing_error(p, daemon):
     assert word == "lab" == re.findall("'(.*)'", p.told("web1"))[0]
 
 
+@cure("leave that word out: vmkeep %s")
+def the_name_of_another_program(p, daemon):
+    for words in (["qm", "list"], ["virsh", "net-list"]):
+        p.types(p.refused(*words, code=2))
+
+
 @cure("vmkeep list shows which VMs there are")
 def a_typing_error_of_harm(p, daemon):
     daemon.micro("web1")

@@ -188,6 +188,14 @@ static void the_vm_is_the_word_after_the_command(void **state)
 		{ { "backup", "web1" }, "web1" },
 		{ { "config", "web1" }, "web1" },
 		{ { "config", "set", "web1" }, "web1" },
+		{ { "cloudinit", "dump", "web1" }, "web1" },
+		{ { "file", "push", "web1" }, "web1" },
+		{ { "qm", "destroy", "web1" }, "web1" },
+		{ { "qm", "stop", "web1" }, "web1" },
+		{ { "incus", "exec", "web1" }, "web1" },
+		{ { "virsh", "undefine", "web1" }, "web1" },
+		{ { "incus", "config", "set" }, NULL },
+		{ { "virsh" }, NULL },
 	};
 
 	(void)state;
@@ -205,9 +213,33 @@ static void the_vm_is_the_word_after_the_command(void **state)
 	}
 }
 
+static void the_name_of_the_program_is_left_out(void **state)
+{
+	static const struct {
+		const char *word[3], *hint;
+	} rows[] = {
+		{ { "qm", "list" }, "leave that word out: vmkeep list" },
+		{ { "virsh", "net-list" }, "leave that word out: vmkeep net-list" },
+		{ { "incus", "snapshot", "create" }, "leave that word out: vmkeep snapshot" },
+		{ { "vmkeep", "start", "web1" }, "leave that word out: vmkeep start" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct args a = ARGS_INIT;
+		struct err e = ERR_INIT;
+
+		assert_true(args_parse(&a, rows[i].word[2] ? 3 : 2, rows[i].word, &e) < 0);
+		assert_null(a.foreign);
+		assert_string_equal(e.hint, rows[i].hint);
+		args_release(&a);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_name_of_the_program_is_left_out),
 		cmocka_unit_test(each_command_of_others_is_answered),
 		cmocka_unit_test(a_sentence_names_the_vm_and_its_file),
 		cmocka_unit_test(the_vm_is_the_word_after_the_command),
