@@ -152,7 +152,7 @@ class Client(threading.Thread):
         return self.rng.choices(names, [rows[name].weight for name in names])[0]
 
     def about_a_guest(self):
-        guest = self.rng.choice(self.storm.guests)
+        guest = self.rng.choice(self.storm.guests + self.storm.there())
         verb = self.pick(ROWS, guest)
         self.operate(verb, ROWS[verb], guest)
 
@@ -219,6 +219,9 @@ class Client(threading.Thread):
                 guest.verb_ends(wish, linger)
             if outcome == "GuestRefused" and interval and guest.kind == "deaf":
                 interval[0] = float("inf")  # the deaf guest ignored it: this ends no process
+        self.tell(about, verb, row, guest, outcome, said, begin)
+
+    def tell(self, about, verb, row, guest, outcome, said, begin):
         self.ledger.result(verb, outcome)
         self.ledger.note(self.name, "%s: %s%s (%.0f ms)" % (
             about, outcome, "" if outcome == "ok" else ": " + str(said), (now() - begin) * 1000))

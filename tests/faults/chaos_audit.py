@@ -6,6 +6,7 @@ import re
 import subprocess
 
 import vmk
+from chaos_made_audit import MadeAudit
 from chaos_model import QUOTED
 from chaos_watch import CRASH, DOWN, descriptors, qemus
 
@@ -20,6 +21,7 @@ class Audit:
         self.storm, self.world, self.ledger = storm, storm.world, storm.ledger
         self.fds = self.rss = 0
         self.files = set()
+        self.made = None
 
     def wrong(self, text):
         self.ledger.violation("audit: " + text)
@@ -65,6 +67,7 @@ class Audit:
         world.ok("net", "stop", "default")
         self.files = self.tree(world.run)
         self.fds, self.rss = len(self.open_files()), self.daemon_rss()
+        self.made = MadeAudit(self.storm, self.wrong)
 
     # After: it has to calm down by itself.
 
@@ -89,8 +92,9 @@ class Audit:
     def wishes(self, rows):
         """Desired and actual state agree with each other, with the kernel, and with the replies to clients."""
         found = qemus(self.world)
-        if sorted(row["name"] for row in rows) != sorted(guest.name for guest in self.storm.guests):
-            self.wrong("list has %s" % [row["name"] for row in rows])
+        names = {row["name"] for row in rows} - {made.name for made in self.storm.made}
+        if names != {guest.name for guest in self.storm.guests}:
+            self.wrong("list has %s" % sorted(row["name"] for row in rows))
         for row in rows:
             name, guest = row["name"], self.storm.guest(row["name"])
             if (row["state"] in DOWN) != (name not in found):
@@ -126,6 +130,7 @@ class Audit:
         if not taps <= there:
             self.wrong("taps %s are not on %s" % (sorted(taps - there), row["bridge"]))
         self.guests_descriptors()
+        self.made.work()
 
     def finish_revert(self, name, said):
         """Follows the hints; the memory may no longer fit, because the VM's file changed in the storm."""

@@ -11,6 +11,7 @@ import threading
 import time
 
 import vmk
+from chaos_made import NAMES, STEPS, images
 from chaos_model import now
 from test_walks import DAMAGES
 
@@ -30,7 +31,7 @@ class Faults(threading.Thread):
             (2, self.down_bridge), (2, self.flush_rules), (1, self.flip_forward), (1, self.steal_port),
             (2, self.fill_images), (2, self.fill_state), (2, self.fill_run), (2, self.give_space),
             (3, self.break_file), (1, self.remove_file), (2, self.change_file), (1, self.break_defaults),
-            (6, self.damage_file), (2, self.second_daemon), (4, self.reboot_under_kill), (2, self.step_clocks)]
+            (6, self.damage_file), (2, self.second_daemon), (4, self.reboot_under_kill), (6, self.make_under_kill), (2, self.step_clocks)]
 
     def run(self):
         try:
@@ -126,6 +127,25 @@ class Faults(threading.Thread):
                 client.close()
                 self.start_daemon()
             guest.verb_ends(before if before == "running" else None, 0 if before == "running" else 8)
+
+    def make_under_kill(self):
+        """At whatever step of a creation, a deletion and the like the daemon dies: all of it is done, or nothing, or
+        the next try finishes it."""
+        verb = self.rng.choice(sorted(STEPS))
+        made, other = self.rng.sample(self.storm.made, 2)
+        execute, arguments = STEPS[verb][0], STEPS[verb][1](self.rng, other.name)
+        had = images(self.world, made.name) if verb == "delete" else set()
+        self.ledger.fault("daemon killed in a %s: %s" % (verb, made.name))
+        with made.changes(), other.changes():
+            made.cut = other.cut = True
+            self.storm.may_stay(had, len(had))
+            with self.storm.outages.outage():
+                client = vmk.Client(self.world.socket)
+                client.send(execute, dict(arguments, name=made.name))
+                time.sleep(self.rng.choice([0, 0.002, 0.01, 0.03, 0.1]))  # the fault is the point in time
+                self.world.kill_daemon()
+                client.close()
+                self.start_daemon()
 
     def few_descriptors(self):
         if self.storm.outages.scarce:
@@ -322,7 +342,8 @@ class Faults(threading.Thread):
         for top in (world.run, world.state, world.log):
             inner = world.inner(top)
             for folder, names, files in os.walk(inner):
-                if folder.startswith(world.inner(world.images)) or "/out" in folder:
+                made = os.path.basename(folder) in NAMES  # whose backup would be another VM's
+                if folder.startswith(world.inner(world.images)) or "/out" in folder or made:
                     names[:] = []
                     continue
                 found += [os.path.join(folder, name) for name in files if not name.startswith(".full")]

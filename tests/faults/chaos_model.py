@@ -19,19 +19,57 @@ def now():
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+class Known:
+    """A fact that verbs change: its value is known if the last one was answered and no other overlapped."""
+
+    def __init__(self, value):
+        self.lock = threading.Lock()
+        self.value = value  # None: not known
+        self.verbs = 0      # in progress
+        self.mixed = False
+        self.lingers = 0.0  # until then an unanswered verb may still change it
+        self.serial = 0     # of changes
+
+    def begins(self):
+        with self.lock:
+            self.mixed |= self.verbs > 0
+            self.verbs += 1
+            self.serial += 1
+            self.value = None
+
+    def ends(self, value, linger=0.0):
+        """value: what the answer implies; None: nothing."""
+        with self.lock:
+            self.verbs -= 1
+            self.serial += 1
+            self.lingers = max(self.lingers, now() + linger) if linger else self.lingers
+            self.value = None if self.verbs or self.mixed or now() < self.lingers else value
+            if self.verbs == 0:
+                self.mixed = False
+
+    def forget(self):
+        """Something other than a verb may change it."""
+        with self.lock:
+            self.serial += 1
+            self.value = None
+            self.mixed |= self.verbs > 0
+
+
 class Guest:
     def __init__(self, name, kind, text, ends_itself=False, nic=False, qcow2=False, agent=False):
         self.name, self.kind, self.text = name, kind, text
         self.ends_itself, self.nic, self.qcow2, self.agent = ends_itself, nic, qcow2, agent
         self.lock = threading.Lock()
         self.endings = []  # [begin, end] of what may end its process
-        self.verbs = 0     # verbs in progress that change the desired state
-        self.mixed = False
-        self.wish = "stopped"  # None: not known
-        self.lingers = 0.0  # until then an unanswered verb may still change it
+        self.want = Known("stopped")
         self.memory = (128 if agent else 20) << 20
         self.file = "good"
         self.changed = 0.0  # when its file was changed
+
+    @property
+    def wish(self):
+        """The state that it should be in; None: not known."""
+        return self.want.value
 
     @contextlib.contextmanager
     def may_end(self, linger=0.0):
@@ -50,28 +88,13 @@ class Guest:
             return self.ends_itself or any(b <= death and e >= birth - 0.2 for b, e in self.endings)
 
     def verb_begins(self):
-        with self.lock:
-            self.mixed |= self.verbs > 0
-            self.verbs += 1
-            self.wish = None
+        self.want.begins()
 
     def verb_ends(self, wish, linger=0.0):
-        """wish: the state that the answer implies; None: nothing."""
-        with self.lock:
-            self.verbs -= 1
-            self.lingers = max(self.lingers, now() + linger) if linger else self.lingers
-            if wish is None or self.verbs or self.mixed or now() < self.lingers or self.ends_itself:
-                self.wish = None
-            else:
-                self.wish = wish
-            if self.verbs == 0:
-                self.mixed = False
+        self.want.ends(None if self.ends_itself else wish, linger)
 
     def forget_wish(self):
-        """Something other than a verb may change the state."""
-        with self.lock:
-            self.wish = None
-            self.mixed |= self.verbs > 0
+        self.want.forget()
 
 
 class Ledger:

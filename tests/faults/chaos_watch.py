@@ -55,7 +55,7 @@ class Witness(threading.Thread):
     def __init__(self, storm):
         super().__init__(name="witness", daemon=True)
         self.storm, self.world, self.ledger = storm, storm.world, storm.ledger
-        self.guests = {guest.name: guest for guest in storm.guests}
+        self.guests = {guest.name: guest for guest in storm.guests + storm.made}
         self.alive = {}   # (name, pid): [birth, seen running, descriptors then]
         self.absent = {}  # name: since when it has had no process
         self.client, self.ended, self.rss = None, threading.Event(), 0

@@ -53,6 +53,10 @@ class Server:
         subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", path + ".raw", path], check=True)
         return self.digest(name)
 
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
+
     def digest(self, name="a.qcow2"):
         with open(os.path.join(self.place, name), "rb") as f:
             return "sha256:" + hashlib.sha256(f.read()).hexdigest()
@@ -64,8 +68,7 @@ def server(daemon):
     server = Server(daemon)
     yield server
     daemon.exec("sh", "-c", "! mountpoint -q /etc/ssl/certs || umount /etc/ssl/certs")
-    server.process.stdin.close()
-    server.process.wait()
+    server.end()
 
 
 def there(world):
