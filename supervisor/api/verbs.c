@@ -190,14 +190,14 @@ const struct api_verb api_verbs[] = {
 		{ "user", API_STRING, false, "-l, --user USER", "the user to log in as", .client = true },
 		{ "port", API_INT, false, "-p, --port PORT", "of the guest's ssh server",
 		  .client = true },
-		TIMEOUT("how long to wait for an address, one minute by default"),
+		TIMEOUT("how long to wait for an address and the ssh server, one minute by default"),
 	  },
 	  .result = "the address that the guest has leased, the VM's UUID and its user",
 	  .returns = { .members = api_ssh },
 	  .help = "log in to a guest with ssh",
-	  .text = "Waits until the guest has leased an address, then runs ssh with it; the exit "
-		"status is that of ssh. The user is by default that of [CloudInit] User=; without it, user "
-		"and port are those that ssh chooses. Host "
+	  .text = "Waits until the guest has leased an address, and until its port, 22 without --port, no "
+		"longer refuses connections; then runs ssh, whose exit status it is. The user is by default "
+		"that of [CloudInit] User=; without it, user and port are those that ssh chooses. Host "
 		"keys are kept in your known_hosts under UUID.vmkeep: a new one is accepted, one "
 		"that has changed is refused, and another VM that gets the address or the name is "
 		"not mistaken for this one. ssh passes the words of the command on as one line, "

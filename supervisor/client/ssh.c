@@ -5,17 +5,24 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "conf/word.h"
 #include "supervisor/client/command.h"
 #include "supervisor/client/errors.h"
+#include "supervisor/client/progress.h"
 
-enum { OPTIONS_MAX = 12, PORT_MAX = 65535 };
+enum { OPTIONS_MAX = 12, PORT_MAX = 65535, SSH_PORT = 22 };
+enum { WAIT_MS = 60000, ANSWER_MS = 1000, AGAIN_MS = 100 };
 
 struct ssh {
 	const char **argv;
@@ -45,6 +52,61 @@ static bool ssh_is_address(const char *text)
 	struct in6_addr a;
 
 	return text && (inet_pton(AF_INET, text, &a) == 1 || inet_pton(AF_INET6, text, &a) == 1);
+}
+
+/* --- a guest that boots has an address before its ssh server listens --- */
+
+/* The errno of connecting; ETIMEDOUT if nothing answers. */
+static int ssh_try(const struct addrinfo *to)
+{
+	_cleanup_(close_fd) int fd =
+		socket(to->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct pollfd answer = { .fd = fd, .events = POLLOUT };
+	int error = 0;
+	socklen_t len = sizeof error;
+
+	if (fd < 0)
+		return errno;
+	if (connect(fd, to->ai_addr, to->ai_addrlen) == 0)
+		return 0;
+	if (errno != EINPROGRESS)
+		return errno;
+	if (poll(&answer, 1, ANSWER_MS) <= 0)
+		return ETIMEDOUT;
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? errno : error;
+}
+
+/* As long as it refuses. ssh itself tells of every other error, and of this one if it stays. */
+static void ssh_wait(const struct addrinfo *to, struct progress *p, int64_t until_ms)
+{
+	while (progress_now_ms() < until_ms && ssh_try(to) == ECONNREFUSED) {
+		progress_tick(p, progress_now_ms());
+		poll(NULL, 0, AGAIN_MS);
+	}
+	progress_erase(p);
+}
+
+/* began_ms: the address was waited for, too. */
+static void ssh_wait_server(const struct command *c, const char *address, int64_t began_ms)
+{
+	const struct addrinfo numeric = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+		.ai_socktype = SOCK_STREAM };
+	const json_t *port = json_object_get(c->args->own, "port");
+	const char *timeout = ssh_text(c->args->arguments, "timeout");
+	uint64_t ms = WAIT_MS;
+	struct addrinfo *to;
+	struct progress p;
+	char service[16];
+
+	snprintf(service, sizeof service, "%d", port ? (int)json_integer_value(port) : SSH_PORT);
+	if (getaddrinfo(address, service, &numeric, &to) != 0)
+		return;
+	if (timeout)
+		text_parse_time(timeout, &ms);
+	progress_init(&p, !c->quiet && isatty(STDERR_FILENO));
+	progress_text(&p, c->target[0], "waiting for its ssh server");
+	ssh_wait(to, &p, began_ms + (int64_t)ms);
+	freeaddrinfo(to);
 }
 
 /* Returns only if it fails. */
@@ -90,6 +152,7 @@ int ssh_run(struct command *c)
 {
 	const json_t *port = json_object_get(c->args->own, "port");
 	json_auto_t *arguments = NULL, *answer = NULL;
+	const int64_t began_ms = progress_now_ms();
 	struct err e = ERR_INIT;
 
 	if (port && (json_integer_value(port) < 1 || json_integer_value(port) > PORT_MAX))
@@ -106,7 +169,9 @@ int ssh_run(struct command *c)
 	if (answer && !(ssh_is_address(ssh_text(answer, "address")) && ssh_text(answer, "uuid") &&
 			      conf_word_uuid(ssh_text(answer, "uuid"))))
 		err_set(&e, ERR_FAILED, "vmkeepd answered without an address or a UUID");
-	else if (answer)
+	else if (answer) {
+		ssh_wait_server(c, ssh_text(answer, "address"), began_ms);
 		ssh_become(c, answer, &e);
+	}
 	return errors_print(c->target[0], &e);
 }

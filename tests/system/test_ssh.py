@@ -20,7 +20,8 @@ def ssh(world, *words, path=None):
         with open(os.path.join(folder, "ssh"), "w", encoding="utf-8") as f:
             f.write(FAKE)
         os.chmod(f.name, 0o755)
-    argv = ["env", "-C", "/", "PATH=" + (path or folder + ":/usr/bin:/bin"), world.program("vmkeep"), "--run", world.run, "ssh"]
+    argv = ["env", "-C", "/", "PATH=" + (path or folder + ":/usr/bin:/bin"), world.program("vmkeep"), "--run", world.run, "ssh",
+            "--timeout", "1s"]  # nothing listens at port 22
     done = subprocess.run(world.inside(argv + list(words)), capture_output=True, text=True, timeout=120 * vmk.SLOW, check=False)
     return done.returncode, done.stdout.split("\0")[:-1], done.stderr
 
@@ -53,6 +54,26 @@ def test_no_address(daemon):
     daemon.ok("start", "bare", "mute")
     code, said = ssh(daemon, "bare")[::2]
     assert code == 5 and "has no NIC" in said
-    code, said = ssh(daemon, "mute", "--timeout", "1")[::2]
+    code, said = ssh(daemon, "mute")[::2]
     assert code == 6 and "no lease" in said
     assert ssh(daemon, "nobody")[0] == 4
+
+
+def test_a_server_that_comes_up(daemon, linux):
+    """As in a guest that boots: its address comes first. Its refusals are not told, and cost no second attempt."""
+    daemon.linux("a")
+    console = daemon.up("a", "ready")
+    ssh(daemon, "a")  # makes the program in place of ssh
+    daemon.ok("wait", "a", "ip", timeout=60)
+    client = daemon.stream_of("env", "PATH=%s/bin:/usr/bin:/bin" % daemon.base, daemon.program("vmkeep"), "--run", daemon.run,
+                              "ssh", "a", "-p", "2222", "--timeout", "1h")
+    def refused():
+        names, values = (line.split() for line in vmk.read_text("/proc/%d/net/snmp" % daemon.init).splitlines()
+                         if line.startswith("Tcp:"))
+        return int(values[names.index("AttemptFails")])
+
+    daemon.eventually(refused, lambda n: n > 3, timeout=60)
+    assert client.process.poll() is None and not client.text
+    console.type("nc -l -p 2222 &\n")
+    client.until("2222", 60)
+    client.process.wait()
