@@ -304,7 +304,8 @@ const struct api_verb api_verbs[] = {
 		{ "address", API_STRING, false, "--address ADDRESS", "the IPv4 address of the NIC; on a bridge "
 		  "with a prefix length, for cloud-init" },
 		{ "gateway", API_STRING, false, "--gateway ADDRESS", "the gateway of a NIC on a bridge" },
-		{ "user", API_STRING, false, "--user USER", "the user that cloud-init makes in the guest" },
+		{ "user", API_STRING, false, "--user USER", "the user that cloud-init makes in the guest; with "
+		  "--ssh-key by default your own name, or admin if you are root" },
 		{ "ssh-key", API_WORDS, false, "--ssh-key KEY", "a public key of ssh for that user, or a file "
 		  "with some; may be repeated" },
 		{ "cloud-init", API_STRING, false, "--cloud-init FILE", "a file of root's with user data for "

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reads the files with ssh keys; prints the file of a new VM, and what became of the VM. */
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -79,6 +80,20 @@ static int create_find_keys(json_t *arguments, struct err *e)
 	return r;
 }
 
+/* vmkeep ssh must know the user. An image's own user has a name of its own on each
+ * distribution, so the user gets the caller's name, as in the prompt; cloud-init makes no root. */
+static void create_find_user(json_t *arguments)
+{
+	const struct passwd *own = getpwuid(getuid());
+	const char *sudo = getuid() == 0 ? getenv("SUDO_USER") : NULL, *name = sudo;
+
+	if (!name)
+		name = own ? own->pw_name : "";
+	if (json_object_get(arguments, "ssh-key") && !json_object_get(arguments, "user"))
+		json_object_set_new(
+			arguments, "user", json_string(conf_word_login(name) ? name : "admin"));
+}
+
 /* The daemon does not know our directory, and follows no links to user data. */
 static int create_find_data(json_t *arguments, struct err *e)
 {
@@ -100,6 +115,7 @@ int create_run(struct command *c)
 	if (create_find_keys(c->args->arguments, &e) < 0 ||
 		create_find_data(c->args->arguments, &e) < 0)
 		return errors_print(NULL, &e);
+	create_find_user(c->args->arguments);
 	return calls_run(c);
 }
 

@@ -33,6 +33,21 @@ def test_a_guest_to_log_in_to(daemon):
     assert files["user-data"] == "#cloud-config\n{}\n" and document(files["meta-data"])["local-hostname"] == "a"
 
 
+def test_whose_keys(daemon):
+    """The user that they are for is named in any case, so that ssh logs in as that user."""
+    daemon.image("a.raw")
+
+    def user(*words, env=None, **who):
+        text = daemon.ok("create", "a", *OURS, *words, "--dry-run", env=env, **who)
+        return [line.strip() for line in text.splitlines() if "User=" in line]
+
+    assert user("--ssh-key", KEY, env={"SUDO_USER": ""}) == ["User=admin"]
+    assert user("--ssh-key", KEY, env={"SUDO_USER": "anna"}) == ["User=anna"]
+    assert user("--ssh-key", KEY, env={"SUDO_USER": "anna"}, **OPERATOR) == ["User=alice"]
+    assert user("--ssh-key", KEY, "--user", "otto", env={"SUDO_USER": "anna"}) == ["User=otto"]
+    assert user() == []
+
+
 def test_paths_are_the_callers(daemon):
     """Relative ones, and links to user data."""
     daemon.image("a.raw")
