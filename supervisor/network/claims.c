@@ -246,7 +246,7 @@ void claim_fill(struct claim *c, const struct network_nic *nic)
 	memcpy(c->mac, nic->mac, ETH_ALEN);
 	c->fixed = nic->fixed;
 	c->link = nic->link;
-	if (nic->address)
+	if (nic->address || !nic->network)
 		c->address = nic->address;
 }
 

@@ -41,7 +41,7 @@ struct network_nic {
 	const char *bridge;    /* a foreign bridge: only attached, nothing else is managed */
 	const char *hostname;  /* DNS label; "": none */
 	uint8_t mac[ETH_ALEN]; /* the guest's */
-	uint32_t address;      /* host byte order, 0: choose */
+	uint32_t address;      /* host byte order, 0: choose, or unknown on a foreign bridge */
 	bool fixed;	       /* set by Address=: an error if it does not fit */
 	bool link;
 };

@@ -29,7 +29,7 @@ static struct claim *nic_claim_of(struct networks *ns, const struct network_nic 
 	struct claim *c = claims_find(ns, nic->vm, nic->nic);
 	uint32_t address;
 
-	if (c && !again.address)
+	if (c && again.network && !again.address)
 		again.address = c->address;
 	if (networks_claim(ns, &again, &address, e) < 0)
 		return NULL;

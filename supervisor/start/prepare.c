@@ -147,10 +147,21 @@ int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e)
 	return 0;
 }
 
+/* Address=, with a prefix length if it is on a bridge; 0: none. */
+static uint32_t prepare_address(const struct conf_nic *c)
+{
+	char text[INET_ADDRSTRLEN];
+	struct in_addr in;
+
+	if (!c->address)
+		return 0;
+	snprintf(text, sizeof text, "%.*s", (int)strcspn(c->address, "/"), c->address);
+	return inet_pton(AF_INET, text, &in) == 1 ? ntohl(in.s_addr) : 0;
+}
+
 void start_make_nics(struct vm *vm)
 {
 	char dns[64];
-	struct in_addr in;
 
 	vm_free_nics(vm);
 	for (size_t i = 0; i < vm->proc.conf.nics; i++) {
@@ -160,14 +171,13 @@ void start_make_nics(struct vm *vm)
 			.network = c->bridge ? NULL : c->network,
 			.bridge = c->bridge,
 			.hostname = c->hostname ? c->hostname : conf_dns_name(vm->name, dns),
-			.address = known->address,
+			.address = prepare_address(c),
 			.link = c->link };
 
 		memcpy(as.mac, c->mac.set ? c->mac.byte : known->mac, ETH_ALEN);
-		if (c->address && inet_pton(AF_INET, c->address, &in) == 1) {
-			as.fixed = true;
-			as.address = ntohl(in.s_addr);
-		}
+		as.fixed = as.network && as.address;
+		if (as.network && !as.fixed)
+			as.address = known->address;
 		vm_add_nic(vm, &as);
 	}
 }

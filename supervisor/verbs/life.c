@@ -207,13 +207,10 @@ static json_t *life_state(struct vm *vm)
 static json_t *life_address(struct vm *vm)
 {
 	json_t *result = life_state(vm);
-	uint32_t address;
+	const uint32_t address = vm_address(vm);
 
-	for (size_t i = 0; i < vm->proc.nics; i++)
-		if (vm->proc.nic[i].net.network &&
-			networks_address_seen(
-				vm->daemon->networks, vm->name, vm->proc.nic[i].net.nic, &address))
-			json_object_set_new(result, "address", verb_address(address));
+	if (address)
+		json_object_set_new(result, "address", verb_address(address));
 	return result;
 }
 

@@ -210,7 +210,10 @@ static json_t *verb_show_addresses(struct vm *vm)
 				n->mac.set ? verb_show_mac_text(n->mac.byte)
 				: known	   ? verb_show_mac_text(known->mac)
 					   : json_null(),
-				verb_address(address), seen));
+				n->bridge && n->address
+					? json_stringn(n->address, strcspn(n->address, "/"))
+					: verb_address(address),
+				seen));
 	}
 	return api_table(api_address_row, rows);
 }

@@ -348,6 +348,8 @@ enum vm_goal {
 };
 typedef void vm_wait_fn(void *data, const struct err *e);
 /* timeout in seconds, 0: none. done is called once, from the loop. */
+/* The first address that the guest leased, or that cloud-init gave it on a foreign bridge; 0: none. */
+uint32_t vm_address(const struct vm *vm);
 struct vm_wait *vm_wait(
 	struct vm *vm, enum vm_goal goal, double timeout, vm_wait_fn *done, void *data);
 void vm_wait_cancel(struct vm_wait *w);

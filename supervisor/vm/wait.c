@@ -18,21 +18,30 @@ struct vm_wait {
 	void *data;
 };
 
-static enum verdict wait_check_ip(const struct vm *vm, struct err *e)
+uint32_t vm_address(const struct vm *vm)
 {
-	bool any = !vm_state_has_process(vm->st.state);
 	uint32_t address;
 
 	for (size_t i = 0; i < vm->proc.nics; i++) {
-		if (!vm->proc.nic[i].net.network)
-			continue;
-		any = true;
-		if (networks_address_seen(
-			    vm->daemon->networks, vm->name, vm->proc.nic[i].net.nic, &address))
-			return MET;
+		const struct network_nic *n = &vm->proc.nic[i].net;
+
+		if (n->bridge && n->address)
+			return n->address;
+		if (n->network &&
+			networks_address_seen(vm->daemon->networks, vm->name, n->nic, &address))
+			return address;
 	}
+	return 0;
+}
+
+static enum verdict wait_check_ip(const struct vm *vm, struct err *e)
+{
+	bool any = !vm_state_has_process(vm->st.state);
+
+	for (size_t i = 0; i < vm->proc.nics; i++)
+		any |= vm->proc.nic[i].net.network || vm->proc.nic[i].net.address;
 	if (any)
-		return PENDING;
+		return vm_state_has_process(vm->st.state) && vm_address(vm) ? MET : PENDING;
 	err_set(e, ERR_WRONG_STATE,
 		"has no NIC on one of vmkeep's networks, so its address is unknown");
 	return MISSED;

@@ -214,7 +214,7 @@ def test_files_of_others(daemon):
 
 
 def test_an_address_on_a_bridge(world):
-    """The guest learns it by the NIC's MAC address; the daemon has no claim to it."""
+    """The guest learns it by the NIC's MAC address; the daemon has no claim to it, but ssh and others are told."""
     with world.devices():
         world.start()
         world.exec("ip", "link", "add", "br7", "type", "bridge")
@@ -225,7 +225,17 @@ def test_an_address_on_a_bridge(world):
         assert document(seed(world)["network-config"]) == {"version": 2, "ethernets": {"lan": {
             "match": {"macaddress": mac}, "addresses": ["10.0.0.5/24"], "routes": [{"to": "0.0.0.0/0", "via": "10.0.0.1"}],
             "nameservers": {"addresses": ["10.0.0.2"]}}}}
+        assert world.ok("wait", "a", "ip") and world.one("ssh", "a")["address"] == "10.0.0.5"
+        assert [(row["network"], row["address"], row["seen"]) for row in world.rows("ip", "a")] == [("br7", "10.0.0.5", False)]
+        assert world.rows("list")[0]["address"] == world.info("a")["nics"][0]["address"] == "10.0.0.5"
         assert "[CloudInit]" in world.fails(2, "unset", "a", "CloudInit.User")
+        world.kill_daemon()
+        world.start()
+        assert world.one("ssh", "a")["address"] == "10.0.0.5"
+        world.ok("kill", "a")
+        world.ok("unset", "a", "NIC.lan.Address", "NIC.lan.Gateway", "NIC.lan.DNS")
+        world.ok("start", "a")
+        assert "address is unknown" in world.fails(5, "wait", "a", "ip") and world.rows("list")[0]["address"] is None
         world.ok("kill", "a")
         world.exec("ip", "link", "del", "br7")
         world.stop_daemon()
