@@ -13,6 +13,10 @@
 int edit_may(const struct daemon *d, enum api_role role, const struct conf_vm *from,
 	const struct conf_vm *to, struct err *e);
 
+/* The keys alone, with what their specifiers stand for. */
+int edit_may_keys(
+	enum api_role role, const struct conf_vm *from, const struct conf_vm *to, struct err *e);
+
 /* An absolute path that is not in the image directory: only root may use it. */
 bool edit_is_outside(const struct daemon *d, const char *path);
 

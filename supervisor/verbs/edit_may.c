@@ -40,17 +40,25 @@ static void edit_may_on_change(void *data, const struct conf_change *c)
 	}
 }
 
-/* The same image: a relative path is another one in another store. */
-static bool edit_may_has_path(
-	const struct conf_vm *c, const struct conf_disk *disk, const char *path)
+/* The disk itself, not one of its bases. */
+static bool edit_may_writes(const struct conf_disk *disk, const char *path)
 {
-	for (size_t i = 0; i < c->disks; i++) {
-		if (*path != '/' && !streq(c->disk[i].store, disk->store))
+	return path == disk->path && !disk->cdrom && !disk->read_only;
+}
+
+/* Has it the same image, one that it may write to? A relative path is another one in another store. */
+static bool edit_may_has_path(
+	const struct conf_vm *c, const struct conf_disk *disk, const char *path, bool writes)
+{
+	for (size_t i = 0; path && i < c->disks; i++) {
+		const struct conf_disk *was = &c->disk[i];
+
+		if (*path != '/' && !streq(was->store, disk->store))
 			continue;
-		if (streq(c->disk[i].path, path))
+		if (streq(was->path, path) && (!writes || edit_may_writes(was, was->path)))
 			return true;
-		for (size_t k = 0; k < c->disk[i].base.n; k++)
-			if (streq(c->disk[i].base.item[k], path))
+		for (size_t k = 0; !writes && k < was->base.n; k++)
+			if (streq(was->base.item[k], path))
 				return true;
 	}
 	return false;
@@ -83,23 +91,27 @@ static bool edit_may_is_medium(const struct conf_disk *disk, const char *path)
 	return path != disk->path && strncmp(path, dir, strlen(dir)) == 0;
 }
 
-/* An image in a store may belong to another VM. */
+/* An image in a store may belong to another VM, and one that was only read may be shared with others. */
 static int edit_may_path(const struct daemon *d, enum api_role role, const struct conf_vm *from,
 	const struct conf_vm *to, const struct conf_disk *disk, const char *path, struct err *e)
 {
-	if (!path || edit_may_has_path(from, disk, path))
+	if (!path || edit_may_has_path(from, disk, path, edit_may_writes(disk, path)))
 		return 0;
+	if (!edit_is_outside(d, path) &&
+		(role >= API_ROLE_OPERATOR || (streq(disk->store, CONF_STORE_DEFAULT) &&
+						      (edit_may_is_own(to, disk, path) ||
+							      edit_may_is_medium(disk, path)))))
+		return 0;
+	if (edit_may_has_path(from, disk, path, false))
+		return err_set(e, ERR_PERMISSION,
+			"only %s may let disk '%s' write to '%s', which this VM only reads",
+			edit_is_outside(d, path) ? "root" : "an operator", disk->id, path);
 	if (edit_is_outside(d, path))
 		return err_set(e, ERR_PERMISSION,
 			"only root may use '%s' for disk '%s': it is outside of the stores", path,
 			disk->id);
-	return role >= API_ROLE_OPERATOR || (streq(disk->store, CONF_STORE_DEFAULT) &&
-						    (edit_may_is_own(to, disk, path) ||
-							    edit_may_is_medium(disk, path)))
-		       ? 0
-		       : err_set(e, ERR_PERMISSION,
-				 "only an operator may use another image, '%s', for disk '%s'",
-				 path, disk->id);
+	return err_set(e, ERR_PERMISSION,
+		"only an operator may use another image, '%s', for disk '%s'", path, disk->id);
 }
 
 static bool edit_may_same_list(const struct conf_list *a, const struct conf_list *b)
@@ -127,18 +139,25 @@ static bool edit_may_shrinks(const struct conf_vm *from, const struct conf_vm *t
 	return false;
 }
 
+int edit_may_keys(
+	enum api_role role, const struct conf_vm *from, const struct conf_vm *to, struct err *e)
+{
+	struct may m = { .to = to, .role = role };
+
+	if (role < API_ROLE_ROOT)
+		conf_vm_diff(from, to, edit_may_on_change, &m);
+	return m.key ? err_set(e, ERR_PERMISSION, "only %s may change %s= in [%s]",
+			       m.key->root ? "root" : "an operator", m.key->name, m.section->name)
+		     : 0;
+}
+
 int edit_may(const struct daemon *d, enum api_role role, const struct conf_vm *from,
 	const struct conf_vm *to, struct err *e)
 {
-	struct may m = { .to = to, .role = role };
-	int r = 0;
+	int r = edit_may_keys(role, from, to, e);
 
 	if (role >= API_ROLE_ROOT)
 		return 0;
-	conf_vm_diff(from, to, edit_may_on_change, &m);
-	if (m.key)
-		return err_set(e, ERR_PERMISSION, "only %s may change %s= in [%s]",
-			m.key->root ? "root" : "an operator", m.key->name, m.section->name);
 	for (size_t i = 0; r == 0 && i < to->disks; i++) {
 		const struct conf_disk *disk = &to->disk[i];
 

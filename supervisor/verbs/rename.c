@@ -177,6 +177,8 @@ static int rename_check(const struct rename *t, struct err *e)
 	r = conf_problems_err(&problems, e);
 	if (r == 0 && from.disks == to.disks)
 		r = rename_check_disks(t, &from, &to, e);
+	if (r == 0 && edit_may_keys(t->role, &from, &to, e) < 0) /* %n */
+		r = err_wrap(e, e->number, "with the new name");
 	conf_problems_release(&unheard);
 	conf_problems_release(&problems);
 	conf_vm_release(&from);

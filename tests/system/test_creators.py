@@ -104,6 +104,23 @@ def test_media_may_be_named(daemon):
     assert re.search("(?m)^Base=images/any.qcow2\nPath=ci2-root.[0-9a-f]{8}.qcow2\nSize=1M$", text(daemon, "ci2.vm"))
 
 
+@pytest.mark.parametrize("words, said", [
+    (["Disk.more.Path=images/any.qcow2"], "only an operator may let disk 'more' write to 'images/any.qcow2'"),
+    (["Disk.more.Path=x.iso"], "only an operator may let disk 'more' write to 'x.iso'"),
+    (["Disk.shared.ReadOnly=no"], "only an operator may let disk 'shared' write to 'shared.raw'"),
+    (["Disk.host.ReadOnly=no"], "only root may let disk 'host' write to '/srv/host.raw'"),
+])
+def test_what_is_only_read_stays_so(daemon, words, said):
+    """Bases, CDs and disks with ReadOnly=yes, which others may share, do not become disks that the owner's guest writes to."""
+    create(daemon, "ci1", "--disk", "1M,base=images/any.qcow2", "--iso", "x.iso")
+    daemon.ok("set", "ci1", "Disk.shared.Path=shared.raw", "Disk.shared.ReadOnly=yes", "Disk.host.Path=/srv/host.raw", "Disk.host.ReadOnly=yes")
+    before = text(daemon, "ci1.vm")
+    assert said in daemon.fails(9, "set", "ci1", *words, **ALICE)
+    assert text(daemon, "ci1.vm") == before
+    for words in (["Disk.more.Path=x.iso", "Disk.more.ReadOnly=yes"], ["Disk.shared.Cache=writeback"], ["CDROM.cd.Path=shared.raw"]):
+        daemon.ok("set", "ci1", *words, **ALICE)
+
+
 # --- quotas
 
 

@@ -126,6 +126,19 @@ def test_force_and_rights(daemon):
     assert files(daemon) == ["b.vm", "b.vm.d/10.conf"]
 
 
+def test_what_is_roots_does_not_follow_the_name(daemon):
+    """Where root wrote %n, nobody else gets what belongs to another name."""
+    shop(daemon, vm="Owner=alice\n")
+    daemon.write("b", "#cloud-config\n{}\n")
+    daemon.write(DROPIN, "[CloudInit]\nUserData=%s/%%n\n" % daemon.config)
+    for who in ({"user": "alice"}, {"user": "bob", "groups": ["vmkeep"]}):
+        assert "with the new name: only root may change UserData= in [CloudInit]" in daemon.fails(9, "rename", "a", "b", **who)
+    daemon.write("vmkeep.conf", vmk.DEFAULTS + "CloudInit.PasswordFile=/etc/secrets/%n\n")
+    daemon.write(DROPIN, "[VM]\nCPUs=1\n")
+    assert "only root may change PasswordFile= in [CloudInit]" in daemon.fails(9, "rename", "a", "b", user="alice")
+    daemon.ok("rename", "a", "b")
+
+
 def check_after_a_kill(world, before):
     """One of the names is the VM, and rename ends with the new one."""
     texts = {"10.conf": "[VM]\nDescription=shop\n"}
