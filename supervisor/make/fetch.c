@@ -141,7 +141,7 @@ static int fetch_ask(struct fetch *f, const char *what, image_fn *done, struct e
 	json_object_set_new(request, "digest", json_string(f->digest));
 	json_object_set_new(request, "url", api_text(f->url));
 	json_object_set_new(request, "path", json_sprintf(IMAGE_DIR "/.fetch-%s", f->digest));
-	return image_ask(f->daemon, request, done, f, e);
+	return image_ask(f->daemon, request, done, f, e) ? 0 : e->number;
 }
 
 static void fetch_on_dropped(void *data, const json_t *answer, const struct err *e)

@@ -14,6 +14,7 @@ static const double IMAGE_SECONDS = 20;
 enum { ANSWER_MAX = 1 << 20 };
 
 struct image_asked {
+	struct child *child;
 	image_fn *done;
 	void *data;
 };
@@ -54,7 +55,8 @@ static void image_on_done(void *data, const struct child_result *c)
 	free(a);
 }
 
-int image_ask(struct daemon *d, json_t *request, image_fn *done, void *data, struct err *e)
+struct image_asked *image_ask(
+	struct daemon *d, json_t *request, image_fn *done, void *data, struct err *e)
 {
 	static const char *const argv[] = { "/proc/self/exe", "--image", NULL };
 	struct image_asked *a = xcalloc(1, sizeof *a);
@@ -66,13 +68,20 @@ int image_ask(struct daemon *d, json_t *request, image_fn *done, void *data, str
 		.while_idle = true,
 		.done = image_on_done,
 		.data = a };
-	bool runs;
 
-	*a = (struct image_asked){ done, data };
-	runs = child_run(d->loop.ev, &o, e);
-	if (!runs)
-		free(a);
+	*a = (struct image_asked){ .done = done, .data = data };
+	a->child = child_run(d->loop.ev, &o, e);
+	if (!a->child)
+		free_ptr(&a);
 	json_decref(request);
 	free(text);
-	return runs ? 0 : e->number;
+	return a;
+}
+
+void image_cancel(struct image_asked *a)
+{
+	if (!a)
+		return;
+	child_cancel(a->child);
+	free(a);
 }

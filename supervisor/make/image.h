@@ -24,9 +24,11 @@ typedef void image_fn(void *data, const json_t *answer, const struct err *e);
 /* What the child is asked about a store, "default" or another one; its members are added by the
  * caller. NULL with e: there is no such store. */
 json_t *image_request(const struct daemon *d, const char *what, const char *store, struct err *e);
-/* Cannot be cancelled. -errno: done is not called. */
-int image_ask(
+/* NULL with e: done is not called. */
+struct image_asked *image_ask(
 	struct daemon *d, json_t *request /* stolen */, image_fn *done, void *data, struct err *e);
+/* Kills the child: done is not called. NULL is fine. Only where it is asked for what there is. */
+void image_cancel(struct image_asked *a);
 
 /* In the child: JSON on stdin and stdout. Returns the exit status. */
 int image_main(void);

@@ -21,6 +21,7 @@ static const double TRASH_SECONDS = 120, HOUR_SECONDS = 3600, DAY_SECONDS = 8640
 enum { ANSWER_MAX = 1 << 20 };
 
 struct trash_running {
+	struct child *child;
 	struct trash_pruner *pruner; /* if something is moved */
 	trash_fn *done;
 	void *data;
@@ -228,8 +229,8 @@ static void trash_on_done(void *data, const struct child_result *c)
 	free(t);
 }
 
-int trash_run(struct daemon *d, const char *name, const char *uuid, const json_t *images, bool move,
-	trash_fn *done, void *data, struct err *e)
+struct trash_running *trash_run(struct daemon *d, const char *name, const char *uuid,
+	const json_t *images, bool move, trash_fn *done, void *data, struct err *e)
 {
 	static const char *const argv[] = { "/proc/self/exe", "--trash", NULL };
 	struct trash_running *t;
@@ -242,20 +243,29 @@ int trash_run(struct daemon *d, const char *name, const char *uuid, const json_t
 	char *text;
 
 	if (!others)
-		return e->number;
+		return NULL;
 	request = json_pack("{s:b, s:I, s:s, s:o, s:o, s:O}", "move", move, "time",
 		(json_int_t)clock_wall(), "uuid", uuid ? uuid : "", "stores", trash_stores(d),
 		"others", others, "images", images);
 	text = json_dumps(request, JSON_COMPACT);
 	t = xcalloc(1, sizeof *t);
-	*t = (struct trash_running){ move ? d->trash : NULL, done, data };
+	*t = (struct trash_running){ NULL, move ? d->trash : NULL, done, data };
 	o.input = text;
 	o.data = t;
-	if (!child_run(d->loop.ev, &o, e))
+	t->child = child_run(d->loop.ev, &o, e);
+	if (!t->child)
 		free_ptr(&t);
 	json_decref(request);
 	free(text);
-	return t ? 0 : e->number;
+	return t;
+}
+
+void trash_cancel(struct trash_running *t)
+{
+	if (!t)
+		return;
+	child_cancel(t->child);
+	free(t);
 }
 
 /* --- removing what is old --- */

@@ -28,9 +28,11 @@ json_t *trash_images(const struct vm *vm);
  * e: nothing was moved, or not all. Called once, from the loop. */
 typedef void trash_fn(void *data, const json_t *images, const struct err *e);
 /* move false: only finds out, and "to" is where they would go. name, uuid: of the VM that has the
- * images; it may be gone. Cannot be cancelled. -errno: done is not called. */
-int trash_run(struct daemon *d, const char *name, const char *uuid, const json_t *images, bool move,
-	trash_fn *done, void *data, struct err *e);
+ * images; it may be gone. NULL with e: done is not called. */
+struct trash_running *trash_run(struct daemon *d, const char *name, const char *uuid,
+	const json_t *images, bool move, trash_fn *done, void *data, struct err *e);
+/* Only if nothing is moved: done is not called. NULL is fine. */
+void trash_cancel(struct trash_running *t);
 
 /* Removes what is too old, in a child that nobody waits for: in an hour, every day from then on, and
  * whenever something was moved there. */

@@ -17,7 +17,8 @@
 
 struct create {
 	struct daemon *daemon;
-	struct request *r; /* until there is a job; NULL: its client is gone */
+	struct request *r;	   /* until there is a job */
+	struct image_asked *asked; /* for the size of an image */
 	struct job *job;
 	char *name, *path;
 	char uuid[37];
@@ -182,6 +183,7 @@ static void create_on_sized(void *data, const json_t *answer, const struct err *
 	json_int_t size = json_integer_value(json_object_get(answer, "size"));
 	struct err e = ERR_INIT;
 
+	c->asked = NULL;
 	if (!failed && !c->daemon->emit)
 		err_set(&e, ERR_FAILED, "the daemon is ending");
 	if (failed || e.number || create_words_size(c->words, (uint64_t)size, &e) < 0)
@@ -198,14 +200,17 @@ static int create_look(struct create *c, const char *path, struct err *e)
 	if (!request)
 		return e->number;
 	json_object_set_new(request, "path", json_string(path));
-	return image_ask(c->daemon, request, create_on_sized, c, e);
+	c->asked = image_ask(c->daemon, request, create_on_sized, c, e);
+	return c->asked ? 0 : e->number;
 }
 
+/* Before there is a job, which goes on alone. */
 static void create_on_gone(void *data)
 {
 	struct create *c = data;
 
-	c->r = NULL;
+	image_cancel(c->asked);
+	create_free(c);
 }
 
 /* Owner= would name nobody. */
@@ -225,7 +230,8 @@ static int create_prepare(struct create *c, struct err *e)
 	identity_make_uuid(&id);
 	snprintf(c->uuid, sizeof c->uuid, "%s", id.uuid);
 	identity_release(&id);
-	if (create_may(c, e) < 0 || create_name_may(c->daemon, c->name, e) < 0)
+	if (create_may(c, e) < 0 || create_name_may(c->daemon, c->name, e) < 0 ||
+		create_dropins_may(c->daemon, c->name, NULL, 0, e) < 0)
 		return e->number;
 	c->words = create_words(request_arguments(c->r), c->uuid, owner, e);
 	if (create_words_installs(request_arguments(c->r)))

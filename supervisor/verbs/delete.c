@@ -31,7 +31,8 @@ enum { FILES_MAX = CONF_DROPINS_MAX + 1, KEPT_MODE = 0700, KEPT_MAX = 64 /* of a
 struct deletion {
 	struct daemon *daemon;
 	struct job *job;
-	struct request *r; /* of a dry run, while its client is there; else NULL */
+	struct request *r; /* of a dry run, else NULL */
+	struct trash_running *looking;
 	bool dry, with_disks;
 	uid_t user; /* an owner without another role, else 0 */
 	char *name, *kept, *dropins, *uuid;
@@ -66,7 +67,7 @@ static void delete_finish(struct deletion *t, const struct err *e)
 {
 	struct vm *vm = t->daemon->emit ? vms_find(t->daemon->vms, t->name) : NULL;
 
-	if (vm && vm->busy == DELETING) {
+	if (!t->dry && vm && vm->busy == DELETING) {
 		vm->busy = NULL;
 		vm_idle(vm);
 	}
@@ -210,8 +211,8 @@ static void delete_on_replaced(void *data, const struct err *failed)
 		delete_finish(t, &e);
 	} else if (!t->with_disks) {
 		delete_on_moved(t, NULL, NULL);
-	} else if (trash_run(t->daemon, t->name, t->uuid, t->images, true, delete_on_moved, t, &e) <
-		   0) {
+	} else if (!trash_run(
+			   t->daemon, t->name, t->uuid, t->images, true, delete_on_moved, t, &e)) {
 		delete_on_moved(t, NULL, &e);
 	}
 }
@@ -252,6 +253,7 @@ static void delete_on_looked(void *data, const json_t *images, const struct err 
 	struct deletion *t = data;
 	struct err e = ERR_INIT;
 
+	t->looking = NULL;
 	if (failed) {
 		err_copy(&e, failed);
 		err_wrap(&e, e.number,
@@ -270,7 +272,8 @@ static void delete_on_gone(void *data)
 {
 	struct deletion *t = data;
 
-	t->r = NULL;
+	trash_cancel(t->looking);
+	delete_free(t);
 }
 
 static struct deletion *delete_new(const struct vm *vm, struct request *r)
@@ -308,11 +311,16 @@ void verb_delete(struct vm *vm, struct request *r)
 		t->job = verb_job(vm->daemon, r, vm);
 		vm->busy = DELETING;
 	}
-	if (delete_check_dropins(t, &e) < 0)
+	if (delete_check_dropins(t, &e) < 0) {
 		delete_finish(t, &e);
-	else if (!t->with_disks)
+		return;
+	}
+	if (!t->with_disks) {
 		delete_on_looked(t, NULL, NULL);
-	else if (trash_run(t->daemon, t->name, t->uuid, t->images, false, delete_on_looked, t, &e) <
-		 0)
+		return;
+	}
+	t->looking =
+		trash_run(t->daemon, t->name, t->uuid, t->images, false, delete_on_looked, t, &e);
+	if (!t->looking)
 		delete_on_looked(t, NULL, &e);
 }

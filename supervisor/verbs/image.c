@@ -9,14 +9,16 @@
 
 struct listing { /* a request that waits for the stores */
 	struct daemon *daemon;
-	struct request *r; /* NULL: its client is gone */
+	struct request *r;
 	json_t *rows;
-	unsigned open;
+	struct listed *first; /* those that did not answer yet */
 };
 
 struct listed { /* one store */
+	struct listed *next;
 	struct listing *all;
 	char *store;
+	struct image_asked *asked;
 };
 
 static bool image_is_base(const struct conf_disk *disk, const char *path)
@@ -51,14 +53,21 @@ static json_t *image_vms(const struct daemon *d, const char *store, const char *
 	return names;
 }
 
-static void image_one_less(struct listing *l)
+static void image_listing_free(struct listing *l)
 {
-	if (--l->open)
-		return;
-	if (l->r)
-		request_return(l->r, api_table(api_image_row, json_incref(l->rows)));
 	json_decref(l->rows);
 	free(l);
+}
+
+static void image_listed_free(struct listed *one)
+{
+	struct listed **p = &one->all->first;
+
+	while (*p != one)
+		p = &(*p)->next;
+	*p = one->next;
+	free(one->store);
+	free(one);
 }
 
 /* A store that cannot be read has no rows: store list tells about it. */
@@ -79,28 +88,45 @@ static void image_on_listed(void *data, const json_t *answer, const struct err *
 		json_array_insert_new(row, 4, image_vms(l->daemon, one->store, name));
 		json_array_append(l->rows, row);
 	}
-	free(one->store);
-	free(one);
-	image_one_less(l);
+	image_listed_free(one);
+	if (l->first)
+		return;
+	request_return(l->r, api_table(api_image_row, json_incref(l->rows)));
+	image_listing_free(l);
 }
 
-static void image_list_store(struct listing *l, const char *store)
+static void image_list_add(struct listing *l, const char *store)
 {
 	struct listed *one = xcalloc(1, sizeof *one);
-	struct err ignored = ERR_INIT;
-	json_t *request = image_request(l->daemon, "list", store, &ignored);
 
-	*one = (struct listed){ l, xstrdup(store) };
-	l->open++;
-	if (!request || image_ask(l->daemon, request, image_on_listed, one, &ignored) < 0)
-		image_on_listed(one, NULL, &ignored);
+	*one = (struct listed){ l->first, l, xstrdup(store), NULL };
+	l->first = one;
 }
 
 static void image_on_gone(void *data)
 {
 	struct listing *l = data;
 
-	l->r = NULL;
+	while (l->first) {
+		image_cancel(l->first->asked);
+		image_listed_free(l->first);
+	}
+	image_listing_free(l);
+}
+
+/* The last answer ends it. */
+static void image_list_ask(struct listing *l)
+{
+	for (struct listed *one = l->first, *next; one; one = next) {
+		struct err ignored = ERR_INIT;
+		json_t *request = image_request(l->daemon, "list", one->store, &ignored);
+
+		next = one->next;
+		if (request)
+			one->asked = image_ask(l->daemon, request, image_on_listed, one, &ignored);
+		if (!one->asked)
+			image_on_listed(one, NULL, &ignored);
+	}
 }
 
 void verb_image_list(struct daemon *d, struct request *r)
@@ -109,12 +135,12 @@ void verb_image_list(struct daemon *d, struct request *r)
 
 	daemon_look_conf(d);
 	vms_refresh(d->vms);
-	*l = (struct listing){ .daemon = d, .r = r, .rows = json_array(), .open = 1 };
+	*l = (struct listing){ .daemon = d, .r = r, .rows = json_array() };
 	request_on_gone(r, image_on_gone, l);
-	image_list_store(l, CONF_STORE_DEFAULT);
-	for (size_t i = 0; i < d->conf.stores; i++)
-		image_list_store(l, d->conf.store[i].id);
-	image_one_less(l);
+	for (size_t i = d->conf.stores; i-- > 0;)
+		image_list_add(l, d->conf.store[i].id);
+	image_list_add(l, CONF_STORE_DEFAULT);
+	image_list_ask(l);
 }
 
 void verb_image_fetch(struct daemon *d, struct request *r)

@@ -99,7 +99,7 @@ void verb_image_rm(struct daemon *d, struct request *r)
 		.store = xstrdup(store ? store : CONF_STORE_DEFAULT) };
 	m->job = verb_job(d, r, NULL);
 	request = image_rm_request(m, &e);
-	if (!request || image_ask(d, request, image_on_found, m, &e) < 0)
+	if (!request || !image_ask(d, request, image_on_found, m, &e))
 		image_rm_end(m, NULL, &e);
 }
 
@@ -163,7 +163,7 @@ static void image_prune_store(struct pruning *p, const char *store, bool all, bo
 		json_object_set_new(request, "before",
 			json_integer(all ? INT64_MAX : trash_old(p->daemon->trash)));
 	}
-	if (!request || image_ask(p->daemon, request, image_on_pruned, one, &e) < 0)
+	if (!request || !image_ask(p->daemon, request, image_on_pruned, one, &e))
 		image_on_pruned(one, NULL, &e);
 }
 
