@@ -27,6 +27,7 @@ static void files_read_conf(struct vm *vm, struct conf_problems *p)
 	const struct daemon *d = vm->daemon;
 	struct conf_daemon defaults = CONF_DAEMON_INIT;
 	struct conf_problems ignored = { 0 };
+	struct conf_vm fresh = CONF_VM_INIT;
 	struct conf_context ctx = {
 		.defaults = &defaults,
 		.state_dir = d->dirs.state,
@@ -36,7 +37,11 @@ static void files_read_conf(struct vm *vm, struct conf_problems *p)
 	bool there;
 
 	conf_load_daemon(&defaults, d->dirs.config, &ignored);
-	there = conf_load_vm(&vm->file.conf, d->dirs.config, vm->name, &ctx, p);
+	there = conf_load_vm(&fresh, d->dirs.config, vm->name, &ctx, p);
+	if (there) {
+		conf_vm_release(&vm->file.conf);
+		vm->file.conf = fresh;
+	}
 	vm->file.have_conf = there && !p->count;
 	vm_keep_disk_names(vm, &vm->file.conf);
 	conf_problems_release(&ignored);
@@ -57,7 +62,6 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 	to_come = vm_state_to_come(vm);
 	if (to_come >= 0) {
 		files_read_state(vm, NULL, to_come);
-		conf_vm_release(&vm->file.conf);
 		files_read_conf(vm, &own);
 	}
 	if (real && real->revert) /* the mark counts even if its file was lost */

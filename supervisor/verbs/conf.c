@@ -12,6 +12,7 @@
 #include "supervisor/check/vm.h"
 #include "supervisor/start/plan.h"
 #include "supervisor/start/start.h"
+#include "supervisor/vm/trouble.h"
 
 struct look { /* a request waiting for a check */
 	struct daemon *daemon;
@@ -76,7 +77,7 @@ static int verb_conf_effective(struct vm *vm, struct buf *text, struct err *e)
 	struct conf_vm c = CONF_VM_INIT;
 	int r = 0;
 
-	if (!from->name) /* not once read without errors */
+	if (from == &vm->file.conf && !vm_conf_is_known(vm))
 		return err_set(e, ERR_INVALID_CONFIG, "%s",
 			vm->file.problems ? vm->file.problems : "its files were not read");
 	if (!vm->file.problems && !up && !vm->file.orphan)

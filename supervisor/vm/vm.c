@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "conf/conf.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/ended.h"
 #include "supervisor/vm/revert.h"
@@ -35,6 +36,8 @@ struct vm *vm_new(struct daemon *d, const char *name)
 	vm->daemon = d;
 	vm->name = xstrdup(name);
 	vm->state_fd = vm->proc.run_fd = vm->proc.pidfd = vm->proc.mounts = -1;
+	/* its files may never be readable: then all values are defaults, and no text is NULL */
+	conf_vm_read(&vm->file.conf, name, "", 0, NULL);
 	vm_set_since(vm);
 	vm_limits_init(vm);
 	loop_timer_init(&vm->timer, d->loop.ev, vm_on_timer, vm);

@@ -89,7 +89,7 @@ struct vm_resets { /* resets by the running guest itself */
 };
 
 struct vm_file {	     /* what the operator wrote */
-	struct conf_vm conf; /* empty if orphan or never parsed */
+	struct conf_vm conf; /* defaults if never parsed; of an orphan, the last */
 	bool have_conf, orphan;
 	char *problems;	    /* of a file that no longer parses; conf keeps its last valid content */
 	uint64_t stamp;	    /* hash of the files that conf was read from */

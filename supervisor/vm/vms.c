@@ -173,7 +173,9 @@ static void vms_refresh_all(struct vms *vms, struct vm *vm, uint64_t stamp, stru
 
 	/* %u may be used before the first start */
 	identity_make_uuid(&vm->identity);
-	conf_load_vm(&fresh, d->dirs.config, vm->name, &ctx, &own);
+	if (!conf_load_vm(&fresh, d->dirs.config, vm->name, &ctx, &own))
+		conf_problem(&own, &(struct conf_place){ 0 }, NULL,
+			"the file of VM '%s' was removed while it was read", vm->name);
 	vm->file.stamp = stamp;
 	vm->file.orphan = false;
 	vm->file.problems = NULL;

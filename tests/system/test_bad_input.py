@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import subprocess
 
 import pytest
 
@@ -97,6 +98,30 @@ def test_no_verb_needs_a_configuration_that_was_never_read(world):
             at = 2 if words[0] in ("snapshot", "guest") else 1
             told = world.vmkeep(*words[:at], name, *words[at:], timeout=60)
             assert told.code not in (10, 255), told
+
+
+@pytest.mark.parametrize("verb", ["info", "cat --effective", "cmdline", "start", "list", "check", "set VM.CPUs=2", "snapshot list", "delete --yes"])
+@pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
+def test_a_file_that_is_removed_while_it_is_read(world, verb, known):
+    """The daemon keeps running, and nothing is made or told of a VM without a configuration."""
+    library = os.path.join(world.base, "vanish.so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", library, os.path.join(vmk.ROOT, "tests", "system", "vanish.c")], check=True)
+    file = os.path.join(world.config, "a.vm")
+    world.start(env={"LD_PRELOAD": library, "VANISH": file})
+    if known:
+        world.micro("a")
+        world.ok("list")
+    world.write("a.vm.now", "")
+    world.micro("a", vm="Description=now it is another\n")
+    words = verb.split()
+    at = 0 if words[0] == "list" else 2 if words[0] == "snapshot" else 1
+    told = world.vmkeep(*words[:at], *(["a"] if at else []), *words[at:], timeout=60)
+    assert not os.path.exists(file) and told.code not in (10, 255), told
+    assert "no such VM: a" in world.fails(4, "info", "a")
+    world.micro("a")
+    world.ok("start", "a")
+    world.ok("kill", "a")
+    world.stop_daemon()
 
 
 # text of the section, exit code, error text
