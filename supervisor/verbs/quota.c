@@ -126,7 +126,11 @@ int quota_check(struct daemon *d, enum api_role role, const struct peer *peer, c
 	bool own = false;
 	int r = 0;
 
-	if (role >= API_ROLE_OPERATOR || !c->quotas || !quota_is_owner(peer, &to->owner))
+	if (role >= API_ROLE_OPERATOR)
+		return 0;
+	if (d->conf_problem) /* it may be about a quota */
+		return err_set(e, ERR_INVALID_CONFIG, "%s", d->conf_problem);
+	if (!c->quotas || !quota_is_owner(peer, &to->owner))
 		return 0;
 	others = quota_sum(d->vms, peer, vm);
 	of = quota_use_of(to);

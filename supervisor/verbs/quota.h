@@ -3,7 +3,8 @@
  * supervisor/verbs/quota.h - [Quota] in vmkeep.conf: how much a user may own
  *
  * Counts the VMs whose Owner= has the user, from their files, whoever made them and whether they run
- * or not. Operators and root have no quota. A change that is being written counts already.
+ * or not. Operators and root have no quota; to others, a vmkeep.conf that was never valid allows nothing.
+ * A change that is being written counts already.
  */
 #ifndef SUPERVISOR_VERBS_QUOTA_H
 #define SUPERVISOR_VERBS_QUOTA_H

@@ -202,6 +202,24 @@ def test_several_at_once_stay_below_it(daemon):
     assert sorted(codes) == [0] * 3 + [11] * 5
 
 
+def test_a_quota_that_cannot_be_read_is_not_none(world):
+    """Whatever is wrong with vmkeep.conf: what was valid stays in force; if nothing was, nothing is allowed."""
+    world.start()
+    quota(world, ("@vmkeep-create", "VMs=1"))
+    create(world, "a1", "--disk", "1M")
+    with open(path(world, "vmkeep.conf"), "a", encoding="ascii") as f:
+        f.write("\n[Quota alice]\nVMs=2x\n")
+    assert "VMs=1 in [Quota @vmkeep-create]" in world.fails(11, "create", "a2", "--disk", "1M", *OURS, **ALICE)
+    world.stop_daemon()
+    world.start()
+    for words in (["create", "a2", "--disk", "1M", *OURS], ["create", "a2", "--disk", "1M", *OURS, "--dry-run"], ["set", "a1", "VM.CPUs=2"],
+                  ["start", "a1"]):
+        assert "VMs: '2x'" in world.fails(2, *words, **ALICE), words
+    assert not os.path.exists(path(world, "a2.vm")) and "CPUs" not in text(world, "a1.vm")
+    world.ok("set", "a1", "VM.CPUs=2")  # root may
+    world.stop_daemon()
+
+
 @pytest.mark.parametrize("section, said", [
     ("[Quota]\nVMs=1\n", "needs an id"),
     ("[Quota a b]\nVMs=1\n", "not a user name or @group"),
