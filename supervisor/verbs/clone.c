@@ -230,7 +230,8 @@ static struct clone *clone_new(const struct vm *vm, const struct request *r)
 /* vm may be gone after the names were looked at. */
 static struct vm *clone_prepare(struct clone *t, struct vm *vm, enum api_role role, struct err *e)
 {
-	if (create_name_may(t->daemon, t->to, e) < 0)
+	if (create_name_may(t->daemon, t->to, e) < 0 ||
+		create_dropins_may(t->daemon, t->to, NULL, 0, e) < 0)
 		return NULL;
 	vm = vms_get(t->daemon->vms, t->from, e);
 	return vm && clone_may(vm, e) == 0 && clone_compose_text(t, vm, role, e) == 0 ? vm : NULL;

@@ -30,5 +30,8 @@ bool create_words_installs(const json_t *arguments);
  * taken over. Not pure: create_name.c */
 struct daemon;
 int create_name_may(struct daemon *d, const char *name, struct err *e);
+/* No drop-ins for that name are there, but for n own ones, which are paths. */
+int create_dropins_may(
+	const struct daemon *d, const char *name, char *const *own, size_t n, struct err *e);
 
 #endif

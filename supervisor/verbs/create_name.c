@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* May a new VM have this name? */
+#include <dirent.h>
 #include <stdio.h>
 #include <strings.h>
 
+#include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "conf/load.h"
 #include "supervisor/verbs/create.h"
 #include "supervisor/vm/vanished.h"
@@ -58,4 +61,31 @@ int create_name_may(struct daemon *d, const char *name, struct err *e)
 			e, "choose a name that differs in more than case, and as a DNS name");
 	}
 	return name_check_state(d->vms, name, e);
+}
+
+static bool name_is_own(const char *path, char *const *own, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (streq(own[i], path))
+			return true;
+	return false;
+}
+
+int create_dropins_may(
+	const struct daemon *d, const char *name, char *const *own, size_t n, struct err *e)
+{
+	_cleanup_(free_ptr) char *dir = xasprintf("%s/%s.vm.d", d->dirs.config, name);
+	_cleanup_(close_dir) DIR *found = opendir(dir);
+
+	for (const struct dirent *f; found && (f = readdir(found));) {
+		const char *end = *f->d_name == '.' ? NULL : strrchr(f->d_name, '.');
+		_cleanup_(free_ptr) char *path = xasprintf("%s/%s", dir, f->d_name), *safe = NULL;
+
+		if (!streq(end, ".conf") || name_is_own(path, own, n))
+			continue;
+		safe = text_escape(path, strlen(path), false);
+		err_set(e, ERR_CONFLICT, "'%s' is there, and would change the VM", safe);
+		return err_hint(e, "choose another name");
+	}
+	return 0;
 }

@@ -298,6 +298,7 @@ static struct vm *rename_prepare(
 		return NULL;
 	vms_refresh(t->daemon->vms); /* vm may be gone now */
 	if (rename_check_others(t, e) < 0 ||
+		create_dropins_may(t->daemon, t->to, t->place, t->n, e) < 0 ||
 		(!rename_is_written(t, 0) && create_name_may(t->daemon, t->to, e) < 0))
 		return NULL;
 	return vms_get(t->daemon->vms, t->from, e);

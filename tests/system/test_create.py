@@ -168,6 +168,20 @@ def test_who_may_create_what(daemon):
 # --- several at once, and cut short
 
 
+@pytest.mark.parametrize("words", [["create", "web2", "--disk", "1M"], ["clone", "a", "web2"], ["rename", "a", "web2"]], ids=lambda words: words[0])
+def test_drop_ins_that_are_there(daemon, words):
+    """They would become part of a VM that was checked without them."""
+    daemon.micro("a")
+    daemon.write("a.vm.d/x.conf", "[VM]\nCPUs=2\n")
+    daemon.write("web2.vm.d/y.conf", "[VM]\nMemory=64M\n")
+    daemon.write("web2.vm.d/y.conf~", "")
+    assert "web2.vm.d/y.conf' is there, and would change the VM" in daemon.fails(3, *words)
+    assert not os.path.exists(path(daemon, "web2.vm"))
+    os.unlink(path(daemon, "web2.vm.d/y.conf"))
+    daemon.ok(*words)
+    daemon.ok("info", "web2")
+
+
 def test_one_of_several_at_once(daemon):
     daemon.image("m.raw")
     done = []
