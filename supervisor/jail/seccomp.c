@@ -28,8 +28,9 @@
 
 enum seccomp_who {
 	ALL,
-	GUESTS, /* roles that serve no network and get everything opened for them */
-	SEALED, /* roles that do not manage volumes */
+	GUESTS,	 /* roles that use no network and get everything opened for them */
+	UNHEARD, /* roles that serve no network */
+	SEALED,	 /* roles that do not manage volumes */
 };
 
 /* A call's name, with its number (the same on all architectures) if libseccomp may be older than
@@ -57,7 +58,8 @@ static const struct {
 	{ EPERM,  SEALED, "utime utimes futimesat utimensat utimensat_time64" },
 	/* all sockets come open, and listening ones come bound. listen() is allowed: QEMU calls it
 	 * on each of them */
-	{ EPERM,  GUESTS, "bind connect" },
+	{ EPERM,  GUESTS, "connect" },
+	{ EPERM,  UNHEARD, "bind" },
 	/* descriptors for things that have no path here */
 	{ EPERM,  ALL, "open_by_handle_at name_to_handle_at fanotify_init fanotify_mark quotactl quotactl_fd" },
 	/* large or new parts of the kernel, where most vulnerabilities were found */
@@ -151,8 +153,17 @@ static int seccomp_refuse_all_but_unix(scmp_filter_ctx ctx)
 	return r;
 }
 
-/* A program that serves the host's network needs IP, and the part of netlink that lists
- * addresses. */
+/* What listens does so on the host's network, and local sockets without a path are found there, too. */
+static int seccomp_refuse_service(scmp_filter_ctx ctx)
+{
+	int r = seccomp_refuse(ctx, EPERM, "listen");
+
+	return r == 0 ? seccomp_refuse_argument(ctx, EAFNOSUPPORT, SCMP_SYS(socket),
+				SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0))
+		      : r;
+}
+
+/* A program on the host's network needs IP, and the part of netlink that lists addresses. */
 static int seccomp_refuse_odd_networks(scmp_filter_ctx ctx)
 {
 	const struct scmp_arg_cmp netfilter[] = {
@@ -273,6 +284,11 @@ static int seccomp_refuse_leases(scmp_filter_ctx ctx)
 	return r;
 }
 
+static bool seccomp_serves(const struct jail_role *role)
+{
+	return role->host_network && role->network_sockets;
+}
+
 static int seccomp_refuse_kinds(scmp_filter_ctx ctx, const struct jail_role *role)
 {
 	int r = role->host_network ? seccomp_refuse_odd_networks(ctx)
@@ -281,6 +297,8 @@ static int seccomp_refuse_kinds(scmp_filter_ctx ctx, const struct jail_role *rol
 	if (r == 0)
 		r = seccomp_refuse_argument(
 			ctx, EAFNOSUPPORT, SCMP_SYS(socketpair), SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0));
+	if (r == 0 && role->host_network && !seccomp_serves(role))
+		r = seccomp_refuse_service(ctx);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(clone_flags); i++)
 		r = seccomp_refuse_argument(ctx, EPERM, SCMP_SYS(clone),
 			SCMP_A0(SCMP_CMP_MASKED_EQ, clone_flags[i], clone_flags[i]));
@@ -299,6 +317,8 @@ static int seccomp_refuse_kinds(scmp_filter_ctx ctx, const struct jail_role *rol
 
 static bool seccomp_is_for(enum seccomp_who who, const struct jail_role *role)
 {
+	if (who == UNHEARD)
+		return !seccomp_serves(role);
 	return who == SEALED ? !role->volumes : who == ALL || !role->host_network;
 }
 

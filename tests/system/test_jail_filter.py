@@ -228,9 +228,26 @@ def calls(box, table, **plan):
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of system calls are of x86-64")
-def test_system_calls_refused(box):
-    found = calls(box, REFUSED)
+@pytest.mark.parametrize("role", ["qemu", "tool", "copy", "seed", "probe"])
+def test_system_calls_refused(box, role):
+    found = calls(box, REFUSED, role=role)
     assert {n: errno.errorcode.get(e, e) for n, e in found.items()} == {n: row[2] for n, row in REFUSED.items()}
+
+
+# What curl needs of them: to reach a server, and pairs of sockets for its threads.
+FETCHES = {"socket inet", "socket inet6", "socket netlink", "socketpair datagram", "socketpair raw", "connect", "inotify_init", "inotify_init1",
+           "capget"}
+SERVES = {"listen": (50, (0, 1), "EPERM"), "socket unix": (41, (1, 1, 0), "EAFNOSUPPORT"), "socket unix, flags": (41, (1, 0o2004001, 0), "EAFNOSUPPORT"),
+          "socket netfilter": (41, (16, 3, 12), "EAFNOSUPPORT"), "bind inet": (49, (0, b"\2\0\0\0" + bytes(12), 16), "EPERM")}
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of system calls are of x86-64")
+def test_a_program_that_fetches_serves_nobody(box):
+    """On the host's network it can connect, but offers nothing there, and finds no local sockets."""
+    table = {n: row for n, row in REFUSED.items() if n not in FETCHES} | SERVES
+    found = calls(box, table | {n: REFUSED[n] for n in FETCHES}, role="fetch")
+    assert {n: errno.errorcode.get(found[n], found[n]) for n in table} == {n: row[2] for n, row in table.items()}
+    assert {n for n in FETCHES if errno.errorcode.get(found[n]) == REFUSED[n][2]} == set()
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of system calls are of x86-64")
@@ -276,7 +293,7 @@ def ioctls(requests):
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of system calls are of x86-64")
-@pytest.mark.parametrize("role", ["qemu", "tool"])
+@pytest.mark.parametrize("role", ["qemu", "tool", "copy", "seed", "fetch"])
 def test_ioctl_refused(box, role):
     found = calls(box, ioctls(IOCTLS_REFUSED), role=role)
     assert {name: errno.errorcode.get(e, e) for name, e in found.items() if e != errno.EPERM} == {}
@@ -309,7 +326,7 @@ def test_filter_and_limits_are_seen(box):
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of system calls are of x86-64")
-@pytest.mark.parametrize("role", ["qemu", "tool", "probe"])
+@pytest.mark.parametrize("role", ["qemu", "tool", "copy", "seed", "fetch", "probe"])
 def test_neighbours_with_the_same_uid(box, role):
     """A program cannot signal processes with its own uid or change their limits; it may do both to itself."""
     def signals(pid):
