@@ -575,7 +575,8 @@ const struct api_verb api_verbs[] = {
 	  .text = "It becomes images/NAME.qcow2 of the store, if it has the digest and is a qcow2 image "
 		"that refers to no other file; nothing is replaced. What was fetched is kept when the "
 		"connection breaks, the server sends less than 1 KiB/s for a minute, or the job is "
-		"cancelled, and the next fetch of the same digest continues with it. curl runs in a jail: "
+		"cancelled, and the next fetch of the same digest continues with it. Of what would leave less than "
+		"1 GiB, or a twentieth of the file system if that is less, nothing is kept. curl runs in a jail: "
 		"it sees the host's network, the certificates in /etc/ssl/certs and the partial file. "
 		"Redirects lead to https only. Proxies are not supported." },
 

@@ -2,6 +2,7 @@
 #include "supervisor/make/fetch.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -20,21 +21,45 @@
 
 static const double FETCH_SECONDS = 120, CHECK_SECONDS = 60, PROGRESS_SECONDS = 1;
 
+/* A server may send without end: so much of the store's file system is left, or a twentieth if that is
+ * less. */
+enum { ROOM = 1 << 30, SHARE = 20 };
+
 enum { CURL_WRITE = 23, CURL_TIMEOUT = 28, CURL_NO_RANGES = 33, DIGEST_LEN = 64 };
 
 struct fetch {
 	struct fetch *next;
 	struct daemon *daemon;
 	struct job *job;
-	char *name, *store, *url, *path;
+	char *name, *store, *url;
+	char *dir, *path; /* of the store, and of the partial file in it */
 	char digest[DIGEST_LEN + 1];
 	struct confined *program; /* curl or qemu-img */
 	struct loop_timer timer;
-	bool asking, cancelled, ended;
+	bool asking, cancelled, full, ended;
 	struct err why; /* while the partial file is being removed */
 };
 
 static struct fetch *running;
+
+/* The server's name ends with a '/', or the like; what is before an '@' is everybody's to read, in ps and
+ * in image list. */
+static int fetch_check_url(const char *url, struct err *e)
+{
+	static const char begin[] = "https://";
+	const char *server = url + strlen(begin);
+
+	if (strncmp(url, begin, strlen(begin)) != 0) {
+		err_set(e, ERR_USAGE, "'%s' is no https:// URL", url);
+		return err_hint(e,
+			"images come over https only; one that is on this host can be put "
+			"in images/ of a store");
+	}
+	if (!memchr(server, '@', strcspn(server, "/?#\\")))
+		return 0;
+	err_set(e, ERR_USAGE, "a user name or password in a URL can be read by everybody");
+	return err_hint(e, "fetch it yourself, and put it in images/ of a store");
+}
 
 static const struct {
 	const char *path;
@@ -52,12 +77,8 @@ int fetch_check(const struct fetch_what *w, char hex[65], struct err *e)
 	const char *at = w->digest ? w->digest : strstr(w->url, "#sha256=");
 	size_t n;
 
-	if (strncmp(w->url, "https://", 8) != 0) {
-		err_set(e, ERR_USAGE, "'%s' is no https:// URL", w->url);
-		return err_hint(e,
-			"images come over https only; one that is on this host can be put "
-			"in images/ of a store");
-	}
+	if (fetch_check_url(w->url, e) < 0)
+		return e->number;
 	if (!at) {
 		err_set(e, ERR_USAGE, "there is no digest to check the image with");
 		return err_hint(e, "append #sha256=DIGEST to the URL, as published with the image");
@@ -102,6 +123,7 @@ static void fetch_free(struct fetch *f)
 	free(f->name);
 	free(f->store);
 	free(f->url);
+	free(f->dir);
 	free(f->path);
 	free(f);
 }
@@ -200,9 +222,10 @@ static json_t *fetch_plan(
 
 	if (plan)
 		json_object_set_new(plan, "files",
-			json_pack("[{s:s, s:s, s:s, s:s, s:b, s:s, s:b}]", "kind", "disk", "what",
-				what, "id", f->name, "path", f->path, "write", write, "format",
-				write ? "raw" : "qcow2", "format_written", true));
+			json_pack("[{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:b}]", "kind", "disk",
+				"what", what, "id", f->name, "path", f->path, "beneath", f->dir,
+				"write", write, "format", write ? "raw" : "qcow2", "format_written",
+				true));
 	return plan;
 }
 
@@ -245,11 +268,23 @@ static void fetch_on_verified(void *data, const json_t *answer, const struct err
 static void fetch_explain(const struct fetch *f, const struct child_result *r, struct err *e)
 {
 	_cleanup_(free_ptr) char *said = text_escape(r->err, strcspn(r->err, "\n"), false);
-	enum err_class class = r->status == CURL_WRITE ? ERR_NO_RESOURCES
+	enum err_class class = r->status == CURL_WRITE || f->full ? ERR_NO_RESOURCES
 			       : r->status == CURL_TIMEOUT || r->status == -ETIMEDOUT ? ERR_TIMEOUT
 										      : ERR_FAILED;
 
-	err_set(e, class, "fetch '%s': %s", f->url, *said ? said : "curl was killed");
+	err_set(e, class, "fetch '%s': %s", f->url,
+		f->full ? "it would fill its file system, and nothing was kept"
+		: *said ? said
+			: "curl was killed");
+	if (class == ERR_NO_RESOURCES)
+		err_hint(e, "make room on the file system of %s", f->dir);
+}
+
+/* What cannot be continued, or leaves no space for others, does not stay. */
+static bool fetch_is_useless(const struct fetch *f, const struct child_result *r)
+{
+	return f->full || r->status == CURL_NO_RANGES || r->status == CURL_WRITE ||
+	       r->status == -SIGXFSZ;
 }
 
 static void fetch_on_curl(void *data, const struct child_result *r, const struct err *jail)
@@ -263,7 +298,7 @@ static void fetch_on_curl(void *data, const struct child_result *r, const struct
 		fetch_explain(f, r, &failed);
 	if (f->cancelled)
 		err_clear(&failed);
-	if (!jail && r->status == CURL_NO_RANGES) {
+	if (!jail && failed.number && fetch_is_useless(f, r)) {
 		err_copy(&f->why, &failed);
 		fetch_drop(f);
 	} else if (fetch_fails(f,
@@ -279,6 +314,8 @@ static void fetch_on_curl(void *data, const struct child_result *r, const struct
 static void fetch_on_size(void *data, const json_t *answer, const struct err *e)
 {
 	struct fetch *f = data;
+	const json_int_t all = json_integer_value(json_object_get(answer, "all")),
+			 room = json_integer_value(json_object_get(answer, "room"));
 	char size[16];
 	_cleanup_(free_ptr) char *text = NULL;
 
@@ -293,6 +330,10 @@ static void fetch_on_size(void *data, const json_t *answer, const struct err *e)
 		text_size(size, sizeof size,
 			(uint64_t)json_integer_value(json_object_get(answer, "size"))));
 	job_progress(f->job, 0, 0, text);
+	if (all && room < (all / SHARE < ROOM ? all / SHARE : ROOM)) {
+		f->full = true;
+		confine_kill(f->program);
+	}
 }
 
 static void fetch_on_timer(void *data)
@@ -344,6 +385,7 @@ static void fetch_on_begun(void *data, const json_t *answer, const struct err *f
 		return;
 	}
 	f->path = xstrdup(path);
+	f->dir = xstrdup(json_string_value(json_object_get(answer, "dir")));
 	if (streq(json_string_value(json_object_get(answer, "has")), f->digest)) {
 		if (fetch_look(f, &e) < 0)
 			fetch_end(f, false, &e);

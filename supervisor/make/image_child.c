@@ -2,10 +2,12 @@
 /*
  * The child's side of image.h. On stdin, with the store that image_request() names:
  *
- *   {"do": "size", "path": "images/a.qcow2"}   -> {"size": bytes that a guest sees}
+ *   {"do": "size", "path": "images/a.qcow2"}
+ *       -> {"size": bytes that a guest sees, "room", "all": of its file system}
  *   {"do": "list"}   -> {"rows": [[name, size, bytes on disk, URL, digest, time]]}
  *   {"do": "begin", "image": "a", "digest": HEX}
- *       -> {"there": true}, or {"path": of the partial file, "has": its digest; null if empty}
+ *       -> {"there": true}, or {"path": of the partial file, "dir": of the store, "has": its digest;
+ *          null if empty}
  *   {"do": "place", "image": "a", "digest": HEX, "url": ""}   gives it its name -> {}
  *   {"do": "drop", "digest": HEX}   removes the partial file -> {}
  *   {"do": "prune", "before": TIME, "busy": [HEX], "dry": bool}
@@ -25,6 +27,7 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
@@ -133,6 +136,7 @@ static json_t *image_size(struct image *m, struct err *e)
 {
 	const char *path = image_text(m, "path");
 	_cleanup_(close_fd) int fd = image_openat2(m->dir, path, O_RDONLY, 0);
+	struct statvfs v = { 0 };
 	uint64_t size;
 
 	if (fd < 0 && errno == ENOENT) {
@@ -144,9 +148,12 @@ static json_t *image_size(struct image *m, struct err *e)
 		err_errno(e, "open image '%s' in store '%s'", path, image_text(m, "name"));
 		return NULL;
 	}
-	return image_read_size(m, fd, path, &size, e) < 0
-		       ? NULL
-		       : json_pack("{s:I}", "size", (json_int_t)size);
+	if (image_read_size(m, fd, path, &size, e) < 0)
+		return NULL;
+	fstatvfs(fd, &v);
+	return json_pack("{s:I, s:I, s:I}", "size", (json_int_t)size, "room",
+		(json_int_t)(v.f_bavail * v.f_frsize), "all",
+		(json_int_t)(v.f_blocks * v.f_frsize));
 }
 
 /* --- images by name --- */
@@ -328,8 +335,9 @@ static json_t *image_begin(struct image *m, struct err *e)
 	fd = image_open_partial(m, dir, O_CREAT, e);
 	if (fd < 0 || fstat(fd, &st) < 0 || (st.st_size && image_digest(fd, digest, e) < 0))
 		return NULL;
-	return json_pack("{s:o, s:s?}", "path", json_sprintf("%s/" IMAGE_DIR "/%s", m->store, name),
-		"has", *digest ? digest : NULL);
+	return json_pack("{s:o, s:s, s:s?}", "path",
+		json_sprintf("%s/" IMAGE_DIR "/%s", m->store, name), "dir", m->store, "has",
+		*digest ? digest : NULL);
 }
 
 static json_t *image_place(struct image *m, struct err *e)

@@ -24,6 +24,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
+        if how == "endless":  # /endless/MIB: so much as fast as it gets, then slowly
+            self.send_response(200)
+            self.end_headers()
+            for _ in range(int(name)):
+                self.wfile.write(os.urandom(1 << 20))
+            while True:
+                self.wfile.write(os.urandom(1 << 16))
+                time.sleep(0.2)
         if not os.path.exists(name):
             self.send_error(404)
             return

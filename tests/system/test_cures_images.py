@@ -54,11 +54,12 @@ def no_direct_io(p, daemon):
 
 
 @cure("images come over https only; one that is on this host can be put in images/ of a store",
-      "append #sha256=DIGEST to the URL, as published with the image", "choose another name")
+      "fetch it yourself, and put it in images/ of a store", "append #sha256=DIGEST to the URL, as published with the image", "choose another name")
 def an_image_to_fetch(p, daemon):
     """Nothing is fetched here: the connection is refused, after all other checks."""
     where, digest = "://127.0.0.1:1/a.qcow2", "sha256:" + "0" * 64
     p.refused("image", "fetch", "a", "http" + where, "--digest", digest, code=2)
+    p.refused("image", "fetch", "a", "https://anna:secret@127.0.0.1:1/a.qcow2", "--digest", digest, code=2)
     os.mkdir(daemon.images + "/images")
     daemon.image("images/a.qcow2")
     daemon.ok("create", "new", "--image", "a", "--dry-run")

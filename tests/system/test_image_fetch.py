@@ -154,6 +154,22 @@ def test_hostile_images(daemon, server, kind):
     assert result.code and there(daemon) == [], result
 
 
+@pytest.mark.parametrize("fast, said", [(100, ""), (60, "it would fill its file system, and nothing was kept")], ids=["fast", "slow"])
+def test_a_server_that_sends_without_end(daemon, server, fast, said):
+    """It does not fill the store, in which guests need space; nothing is kept."""
+    daemon.exec("mount", "-t", "tmpfs", "-o", "size=64m,mode=700", "tmpfs", daemon.images)
+    told = daemon.fails(11, "image", "fetch", "web", "https://127.0.0.1:%d/endless/%d" % (server.port, fast), "--digest", "0" * 64)
+    assert said in told and "make room on the file system of %s" % daemon.images in told
+    assert daemon.exec("ls", "-A", daemon.images + "/images") == ""
+    assert daemon.rows("store", "list")[0]["used"] < 5
+    daemon.exec("umount", "-l", daemon.images)
+
+
+@pytest.mark.parametrize("url", ["https://anna:secret@127.0.0.1/a", "https://anna@127.0.0.1/a?b", "https://a:b@c"])
+def test_no_password_in_a_url(daemon, url):
+    assert "can be read by everybody" in daemon.fails(2, "image", "fetch", "web", url, "--digest", "0" * 64)
+
+
 @pytest.mark.parametrize("end", ["cut", "stop", "daemon", "whole"])
 def test_an_interrupted_fetch_continues(daemon, server, end):
     digest = server.image()
