@@ -156,6 +156,30 @@ int start_seed(struct vm_start *s, struct err *e)
 
 /* --- a check --- */
 
+static void seed_on_tried(void *data, const struct child_result *r, const struct err *jail)
+{
+	struct start_check *c = data;
+	struct err e = ERR_INIT;
+
+	c->trial = NULL;
+	if (seed_image_result(r, jail, &e) < 0)
+		start_check_error(c, NULL, &e);
+	start_check_next(c);
+}
+
+/* Does xorriso run at all? */
+static struct confined *seed_try(struct start_check *c, struct err *e)
+{
+	const struct vm *vm = c->vm;
+	const struct daemon *d = vm->daemon;
+	const char *argv[] = { "xorriso", "-version", NULL };
+	const struct child_options o = { .out_max = 4096 };
+	json_t *plan = confine_plan("seed", vm->name, vm->identity.uid, d->dirs.run, argv, e);
+
+	return plan ? confine_run(d->loop.ev, d->jail, plan, NULL, 0, &o, seed_on_tried, c, e)
+		    : NULL;
+}
+
 static void seed_on_checked(void *data, const struct child_result *r)
 {
 	struct start_check *c = data;
@@ -163,8 +187,15 @@ static void seed_on_checked(void *data, const struct child_result *r)
 	char key[32];
 
 	c->child = NULL;
-	if (seed_result(r, key, &e) < 0)
+	if (seed_result(r, key, &e) < 0) {
 		start_check_error(c, key[0] ? key : NULL, &e);
+	} else {
+		c->trial = seed_try(c, &e);
+		if (c->trial)
+			return;
+		err_wrap(&e, e.number, "cloud-init");
+		start_check_error(c, NULL, &e);
+	}
 	start_check_next(c);
 }
 

@@ -242,11 +242,24 @@ SMALL = "[Network]\nMode=nat\nBridge=sml0\nAddress=10.31.0.1/30\n[DHCPServer]\nR
 OVMF = "/usr/share/OVMF/OVMF_%s_4M.fd"
 QEMU_IMG, BROKEN = "/usr/bin/qemu-img", "#!/bin/sh\necho cannot go on >&2\nexit 3\n"
 NFT, DNSMASQ = "/usr/sbin/nft", "/usr/sbin/dnsmasq"
+XORRISO, SEED = "/usr/bin/xorriso", [("CloudInit", "User=anna")]
 NOWHERE = "99999999-8888-7777-6666-555555555555"
 
 
 def made(world, name):
     return "{\"version\": 1, \"snapshot\": \"one\", \"disk\": \"root\"}"
+
+
+BRIDGED = [("NIC lan", "Bridge=br7"), ("NIC lan", "Address=10.0.0.5/24")] + SEED
+
+
+def bridged(*lines):
+    """The lines of a NIC count last."""
+    return BRIDGED + list(lines)
+
+
+def seed(key, path="/etc/hostname"):
+    return [("CloudInit", "%s=%s" % (key, path))]
 
 
 def hosts():
@@ -319,6 +332,30 @@ def hosts():
         Case("UEFI with a qemu-img that fails", [("Boot", "Firmware=uefi")], covered(QEMU_IMG, BROKEN, 0o755)),
         Case("UEFI with another machine's qemu-img", [("Boot", "Firmware=uefi")], covered(QEMU_IMG, "ELF", 0o755)),
         Case("UEFI on pc", [("Boot", "Firmware=uefi"), ("VM", "Machine=pc")]),
+        # the seed for cloud-init
+        Case("seed", SEED),
+        Case("no xorriso", SEED, covered(XORRISO)),
+        Case("xorriso fails", SEED, covered(XORRISO, BROKEN, 0o755)),
+        Case("another machine's xorriso", SEED, covered(XORRISO, "ELF", 0o755)),
+        Case("root's xorriso", SEED, covered(XORRISO, BROKEN, 0o700)),
+        Case("seed with a password that others may read", seed("PasswordFile"), covered("/etc/hostname", "secret\n")),
+        Case("seed with a password", seed("PasswordFile"), covered("/etc/hostname", "secret\n", 0o600)),
+        Case("seed with two passwords", seed("PasswordFile"), covered("/etc/hostname", "secret\nagain\n", 0o600)),
+        Case("seed with a password with an escape", seed("PasswordFile"), covered("/etc/hostname", "a\x1bb\n", 0o600)),
+        Case("seed with user data", seed("UserData"), covered("/etc/hostname", "#cloud-config\n{}\n")),
+        Case("seed with user data that is none", seed("UserData"), covered("/etc/hostname", "hostname: a\n")),
+        Case("seed with empty user data", seed("UserData"), covered("/etc/hostname")),
+        Case("seed with large user data", seed("UserData"), covered("/etc/hostname", "#" * (1 << 20) + "\n")),
+        Case("seed with user data that others may write", seed("UserData"), covered("/etc/hostname", "#\n", 0o666)),
+        Case("seed with user data through a link", seed("UserData", "/proc/self/mounts")),
+        Case("address on a bridge", BRIDGED),
+        Case("address on a bridge without a prefix", bridged(("NIC lan", "Address=10.0.0.5"))),
+        Case("address on a bridge without a seed", [row for row in BRIDGED if row not in SEED]),
+        Case("address on a bridge and a network configuration", bridged() + seed("NetworkConfig")),
+        Case("gateway and name servers on a bridge", bridged(("NIC lan", "Gateway=10.0.0.1"), ("NIC lan", "DNS=10.0.0.2 10.0.0.3"))),
+        Case("gateway without an address", [("NIC lan", "Bridge=br7"), ("NIC lan", "Gateway=10.0.0.1")] + SEED),
+        Case("gateway on a network", [("NIC lan", "Address=192.168.122.77"), ("NIC lan", "Gateway=192.168.122.1")] + SEED),
+        Case("two NICs with the same address on a bridge", bridged(("NIC too", "Bridge=br7"), ("NIC too", "Address=10.0.0.5/24"))),
         # networks
         Case("no such network", nic(net="nowhere")),
         Case("network's file broken", nic(net="lab"), network("lab", "[Network]\nMode=bridged\n")),
