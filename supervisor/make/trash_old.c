@@ -13,7 +13,7 @@
 #include "supervisor/api/api.h"
 #include "supervisor/make/trash_private.h"
 
-enum { SECTOR = 512 };
+enum { SECTOR = 512, TIME_MIN = 1000000000 /* in 2001, ten digits */ };
 
 int trash_open(const char *store, bool make, struct err *e)
 {
@@ -36,13 +36,13 @@ int trash_open(const char *store, bool make, struct err *e)
 	return fd;
 }
 
-/* The time at the end of a name; 0: none. */
+/* The time at the end of a name; 0: none, but perhaps a version or a date of whoever put it there. */
 static uint64_t trash_old_time(const char *name)
 {
 	const char *dot = strrchr(name, '.');
 	uint64_t time;
 
-	return dot && text_parse_uint(dot + 1, 1, INT64_MAX, &time) == 0 ? time : 0;
+	return dot && text_parse_uint(dot + 1, TIME_MIN, INT64_MAX, &time) == 0 ? time : 0;
 }
 
 int trash_remove_old(const char *store, uint64_t before, bool dry, json_t *rows, struct err *e)
