@@ -65,23 +65,25 @@ static void copy_sweep(int dir)
 
 /* --- the keeper --- */
 
-/* qemu-img -p: "    (12.00/100%)\r" */
+/* qemu-img -p: "    (12.00/100%)\r". It only grows, so the daemon hears of it a hundred times at most,
+ * whatever the program writes. */
 static bool copy_pass_progress(const struct copy *c)
 {
-	static int told = -1;
+	static long told = -1;
 	char text[4096];
 	ssize_t n = read(c->progress, text, sizeof text - 1);
 	const char *last;
-	int percent;
+	long percent;
 
 	if (n <= 0)
 		return n < 0 && errno == EINTR;
 	text[n] = '\0';
 	last = strrchr(text, '(');
-	percent = last ? atoi(last + 1) : told;
-	if (percent != told)
-		answer(c->j->sock, json_pack("{s:i}", "progress", percent));
+	percent = last ? strtol(last + 1, NULL, 10) : told;
+	if (percent <= told || percent > 100)
+		return true;
 	told = percent;
+	answer(c->j->sock, json_pack("{s:i}", "progress", (int)percent));
 	return true;
 }
 

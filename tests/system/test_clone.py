@@ -243,11 +243,11 @@ def test_a_second_disk_fails(daemon):
 # --- in progress
 
 
-def endless(world):
+def endless(world, after=""):
     """qemu-img, to which no end is seen."""
     script = os.path.join(world.base, "qemu-img")
     with open(script, "w", encoding="ascii") as f:
-        f.write("#!/bin/sh\necho '    (12.00/100%)'\nwhile :; do :; done\n")
+        f.write("#!/bin/sh\necho '    (12.00/100%%)'\n%s\nwhile :; do :; done\n" % after)
     os.chmod(script, 0o755)
     world.exec("mount", "--bind", script, "/usr/bin/qemu-img")
 
@@ -272,6 +272,19 @@ def test_progress_and_cancel(daemon):
     assert there(daemon)[:2] == before[:2] and "b" not in there(daemon)[2]
     daemon.exec("umount", "/usr/bin/qemu-img")
     daemon.ok("clone", "a", "b")
+
+
+def test_progress_of_a_hostile_program(daemon):
+    """It cannot make the daemon say what is impossible, nor keep it busy."""
+    sound(daemon)
+    endless(daemon, "for i in -3 99999999999999999999 101 x; do echo \"($i.00/100%)\"; done; while :; do echo '(250.00/100%)'; done")
+    daemon.one("clone", "a", "b", "--no-wait")
+    daemon.eventually(lambda: [line for line in daemon.processes().values() if "qemu-img" in line and "vmkeep" not in line], len)
+    assert {row["percent"] for _ in range(30) for row in daemon.rows("jobs")} <= {None, 0, 12}
+    job, = daemon.rows("jobs")
+    daemon.ok("jobs", "cancel", str(job["job"]))
+    daemon.eventually(lambda: daemon.rows("jobs"), lambda found: found == [], 30)
+    daemon.exec("umount", "/usr/bin/qemu-img")
 
 
 @pytest.mark.parametrize("end", [vmk.World.kill_daemon, vmk.World.stop_daemon])
