@@ -193,12 +193,13 @@ static bool seccomp_is_asked(const struct jail *j, const char *in_json, const ch
 }
 
 /* Two supplies that all programs of the host share, and that no limit of a VM counts: huge pages,
- * and requests of native AIO (/proc/sys/fs/aio-max-nr). Without them other guests fail to start. */
+ * and requests of native AIO (/proc/sys/fs/aio-max-nr). Without them other guests fail to start.
+ * thin_check, which LVM runs before it activates a pool, cannot do without the latter. */
 static int seccomp_refuse_supplies(scmp_filter_ctx ctx, const struct jail *j)
 {
 	int r = 0;
 
-	if (!seccomp_is_asked(j, "\"aio\":\"native\"", "aio=native"))
+	if (!j->role->volumes && !seccomp_is_asked(j, "\"aio\":\"native\"", "aio=native"))
 		r = seccomp_refuse(ctx, ENOSYS, native_aio);
 	if (r < 0 || seccomp_is_asked(j, "\"hugetlb\":true", "hugetlb=on"))
 		return r;

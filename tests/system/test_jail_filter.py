@@ -281,6 +281,12 @@ def test_supplies_that_the_command_line_asks_for(box, word):
     assert passed == {n for n in wanted if SUPPLIES[word] in n}
 
 
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="numbers of system calls are of x86-64")
+def test_native_aio_of_a_stores_program(box):
+    """thin_check, which LVM runs before it activates a pool, has no other way to read."""
+    assert calls(box, {"io_setup": REFUSED["io_setup"]}, role="store", uid=0) == {"io_setup": errno.EFAULT}
+
+
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the machine code is of x86")
 def test_other_manner_of_calls(box):
     assert box.python(I386) in ("-38\n", "-1\n", "")  # refused, or the kernel does not support it
