@@ -2,7 +2,7 @@
 """The programs of stores that are installed, lvmthin and zfs: all nine verbs, which commands each runs, and what it prints.
 
 lvs, zfs and the others are a script here that notes its arguments and prints what the true one would, in the format of
-lvs(8) and zfs-list(8). tests/service/release has a true thin pool."""
+lvs(8) and zfs-list(8); that of lvs is as seen on a true thin pool, which tests/service/release has."""
 import os
 import subprocess
 
@@ -15,7 +15,7 @@ STORES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "s
 FAKE = r"""#!/bin/sh
 name=${0##*/}
 echo "$name" "$@" >>"$FAKE/calls"
-[ ! -e "$FAKE/fails-$name" ] || { cat "$FAKE/fails-$name" >&2; exit 5; }
+[ ! -e "$FAKE/fails-$name" ] || { cat "$FAKE/fails-$name" >&2; [ "$name" != lvcreate ] || exit 3; exit 5; }
 case $name in
 lvs)
 	field= filter=
@@ -75,10 +75,10 @@ CASES = [
     ("lvmthin", LVM, "grow web1-root 512", 0, "", []),
     ("lvmthin", LVM, "list", 0, "web1-root\nweb1-root@before\nbusy\nbusy@s\nasleep\n", []),
     ("lvmthin", "", "list", 0, "", []),
-    ("lvmthin", LVM, "snapshot web1-root after", 0, "", ["lvcreate %s -s -n web1-root+after vg0/web1-root" % CONFIG]),
+    ("lvmthin", LVM, "snapshot web1-root after", 0, "", ["lvcreate %s --type thin -n web1-root+after vg0/web1-root" % CONFIG]),
     ("lvmthin", LVM, "snapshot web1-root before", 4, "", []),
     ("lvmthin", LVM, "revert web1-root before", 0, "", [
-        "lvcreate %s -s -n web1-root+before+kept vg0/web1-root+before" % CONFIG,
+        "lvcreate %s --type thin -n web1-root+before+kept vg0/web1-root+before" % CONFIG,
         "lvconvert %s --merge vg0/web1-root+before" % CONFIG,
         "lvrename %s vg0 web1-root+before+kept web1-root+before" % CONFIG]),
     ("lvmthin", LVM, "revert web1-root none", 3, "", []),
@@ -151,3 +151,11 @@ def test_failing_pool(tmp_path, program, command, said, verbs):
         done, changes = run(str(tmp_path), program, "", words)
         assert done.returncode not in (0, 3, 4) and said in done.stderr and not [c for c in changes if "destroy" in c], (words, done)
         assert not [c for c in changes if "create" in c], (words, changes)
+
+
+def test_status_of_lvm(tmp_path):
+    """3 is ours for what does not exist; LVM ends with it when it refuses a command, as without a target in the kernel."""
+    (tmp_path / "fails-lvcreate").write_text("  Required device-mapper target(s) not detected in your kernel.\n", encoding="utf-8")
+    for words in ("create new 512", "snapshot web1-root after"):
+        done, _ = run(str(tmp_path), "lvmthin", LVM, words)
+        assert done.returncode == 1 and "not detected" in done.stderr, (words, done)
