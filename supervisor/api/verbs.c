@@ -195,8 +195,8 @@ const struct api_verb api_verbs[] = {
 	  .result = "the address that the guest has leased, the VM's UUID and its user",
 	  .returns = { .members = api_ssh },
 	  .help = "log in to a guest with ssh",
-	  .text = "Waits until the guest has leased an address, and until its port, 22 without --port, no "
-		"longer refuses connections; then runs ssh, whose exit status it is. The user is by default "
+	  .text = "Waits until the guest has leased an address, and until its port, 22 without --port, takes "
+		"connections or the time is over; then runs ssh, whose exit status it is. The user is by default "
 		"that of [CloudInit] User=; without it, user and port are those that ssh chooses. Host "
 		"keys are kept in your known_hosts under UUID.vmkeep: a new one is accepted, one "
 		"that has changed is refused, and another VM that gets the address or the name is "

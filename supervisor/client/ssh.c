@@ -76,14 +76,28 @@ static int ssh_try(const struct addrinfo *to)
 	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0 ? errno : error;
 }
 
-/* As long as it refuses. ssh itself tells of every other error, and of this one if it stays. */
+static bool ssh_is_to_come(int error)
+{
+	return error == ECONNREFUSED || error == EHOSTUNREACH || error == ETIMEDOUT;
+}
+
+/* ssh itself tells of every other error, and of these if they stay. */
 static void ssh_wait(const struct addrinfo *to, struct progress *p, int64_t until_ms)
 {
-	while (progress_now_ms() < until_ms && ssh_try(to) == ECONNREFUSED) {
+	while (progress_now_ms() < until_ms && ssh_is_to_come(ssh_try(to))) {
 		progress_tick(p, progress_now_ms());
 		poll(NULL, 0, AGAIN_MS);
 	}
 	progress_erase(p);
+}
+
+static uint64_t ssh_timeout(const json_t *given)
+{
+	uint64_t ms = WAIT_MS;
+
+	if (given)
+		text_parse_time(json_string_value(given), &ms);
+	return ms < INT64_MAX / 2 ? ms : INT64_MAX / 2; /* infinity */
 }
 
 /* began_ms: the address was waited for, too. */
@@ -92,8 +106,7 @@ static void ssh_wait_server(const struct command *c, const char *address, int64_
 	const struct addrinfo numeric = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
 		.ai_socktype = SOCK_STREAM };
 	const json_t *port = json_object_get(c->args->own, "port");
-	const char *timeout = ssh_text(c->args->arguments, "timeout");
-	uint64_t ms = WAIT_MS;
+	const uint64_t ms = ssh_timeout(json_object_get(c->args->arguments, "timeout"));
 	struct addrinfo *to;
 	struct progress p;
 	char service[16];
@@ -101,8 +114,6 @@ static void ssh_wait_server(const struct command *c, const char *address, int64_
 	snprintf(service, sizeof service, "%d", port ? (int)json_integer_value(port) : SSH_PORT);
 	if (getaddrinfo(address, service, &numeric, &to) != 0)
 		return;
-	if (timeout)
-		text_parse_time(timeout, &ms);
 	progress_init(&p, !c->quiet && isatty(STDERR_FILENO));
 	progress_text(&p, c->target[0], "waiting for its ssh server");
 	ssh_wait(to, &p, began_ms + (int64_t)ms);

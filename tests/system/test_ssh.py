@@ -66,7 +66,7 @@ def test_a_server_that_comes_up(daemon, linux):
     ssh(daemon, "a")  # makes the program in place of ssh
     daemon.ok("wait", "a", "ip", timeout=60)
     client = daemon.stream_of("env", "PATH=%s/bin:/usr/bin:/bin" % daemon.base, daemon.program("vmkeep"), "--run", daemon.run,
-                              "ssh", "a", "-p", "2222", "--timeout", "1h")
+                              "ssh", "a", "-p", "2222", "--timeout", "3600")
     def refused():
         names, values = (line.split() for line in vmk.read_text("/proc/%d/net/snmp" % daemon.init).splitlines()
                          if line.startswith("Tcp:"))
