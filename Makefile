@@ -246,7 +246,7 @@ $(DEB): Makefile $(DOCS) $(shell find base conf net qmp scripts supervisor -type
 
 # Two more packages: the same one built in another place, and a newer one for the upgrade.
 NEWER := build/release/vmkeep_$(VERSION).1_amd64.deb
-check-release: ## test the package on a separate Debian with KVM: boot, upgrade, purge (as root; 30 minutes)
+check-release: ## test the package on a separate Debian with KVM, and guests with cloud-init (as root; an hour)
 	@scripts/setup release
 	@rm -f $(DEB) $(NEWER) # they contain the date of the last commit
 	$(SUB) -j$(JOBS) $(DEB) $(NEWER)
@@ -257,6 +257,9 @@ check-release: ## test the package on a separate Debian with KVM: boot, upgrade,
 	$(SUB) guest
 	@tests/service/release/image build/release
 	@tests/service/release/run build/release $(DEB) $(NEWER)
+	$(SUB) -j$(JOBS) all
+	@tests/service/release/cloud-image build/release
+	@tests/service/release/cloud build/release
 $(NEWER): $(DEB)
 	@echo "  DEB   $@"; scripts/deb $(VERSION).1 build/release
 
