@@ -229,10 +229,7 @@ char *text_escape(const char *data, size_t len, bool keep_lines)
 	for (size_t i = 0; i < len;) {
 		size_t n = 1;
 
-		if (p[i] == '\\')
-			buf_adds(&b, "\\\\");
-		else if ((p[i] >= 0x20 && p[i] < 0x7f) ||
-			 (keep_lines && (p[i] == '\n' || p[i] == '\t')))
+		if ((p[i] >= 0x20 && p[i] < 0x7f) || (keep_lines && (p[i] == '\n' || p[i] == '\t')))
 			buf_addc(&b, (char)p[i]);
 		else if ((n = text_utf8_printable(data + i, len - i)))
 			buf_add(&b, p + i, n);

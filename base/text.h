@@ -33,7 +33,8 @@ const char *text_duration(char *buf, size_t len, uint64_t ms);
 size_t text_utf8(const char *s, size_t left, uint32_t *value);
 
 /* Makes untrusted bytes safe for a terminal and a log line: C0, C1, DEL, direction marks and
- * invalid UTF-8 become \xNN, backslash \\; tab and newline are kept if keep_lines. Caller frees. */
+ * invalid UTF-8 become \xNN; tab and newline are kept if keep_lines. A backslash stays as it is: text
+ * that is escaped twice, by the daemon and by its client, is the same. Caller frees. */
 char *text_escape(const char *data, size_t len, bool keep_lines);
 
 /* The same in place, keeping the length but not the values: each such byte becomes '?', tabs

@@ -55,7 +55,7 @@ static void value_add_escaped(struct buf *b, const char *s, size_t len)
 	_cleanup_(free_ptr) char *safe = NULL;
 	size_t i = 0;
 
-	while (i < len && s[i] >= ' ' && s[i] < 0x7f && s[i] != '\\')
+	while (i < len && s[i] >= ' ' && s[i] < 0x7f)
 		i++;
 	if (i == len) {
 		buf_add(b, s, len); /* most strings are plain, and lists are long */

@@ -107,7 +107,7 @@ static void escapes(void **state)
 		{ "\033[2J", 4, true, "\\x1b[2J" },
 		{ "\0", 1, true, "\\x00" },
 		{ "\x7f\r", 2, true, "\\x7f\\x0d" },
-		{ "back\\slash", 10, true, "back\\\\slash" },
+		{ "back\\slash", 10, true, "back\\slash" },
 		{ "\xc3\xa9", 2, true, "\xc3\xa9" },
 		/* a C1 control in UTF-8, cut and overlong sequences, a surrogate, a direction mark */
 		{ "\xc2\x9b", 2, true, "\\xc2\\x9b" },
