@@ -46,6 +46,7 @@ const struct api_field api_forget[] = {
 static const struct api_field results_trashed[] = {
 	{ "path", API_ID, "of the image" },
 	{ "to", API_TEXT, "where it was moved" },
+	{ "removed", API_TRUTH, "for good: it was a volume" },
 	{ "why", API_TEXT, "it stays" },
 	END
 };

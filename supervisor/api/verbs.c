@@ -97,7 +97,7 @@ const struct api_verb api_verbs[] = {
 	  API_NOT_BUSY | API_JOB | API_HARMS | API_ASKS,
 	  .arg = {
 		{ "disks", API_BOOL, false, "--disks",
-		  "move its disk images to the trash of their store, too", .harms = true },
+		  "move its disk images to the trash of their store, too, and remove its volumes", .harms = true },
 		FORCE_MANAGED,
 		DRY_RUN("only show what would become of its images"),
 	  },
@@ -110,7 +110,8 @@ const struct api_verb api_verbs[] = {
 		"images are named, and stay where they are. To restore the VM, copy its files back, and "
 		"write the UUID that was printed at UUID= in [VM]. With --disks, images in a store that "
 		"this VM ran with are moved to STORE/.trash, and the commands that bring them back are "
-		"printed; after seven days they are removed. CDs, bases, images that are only read, "
+		"printed; after seven days they are removed. Volumes of a store with Type=program are removed "
+		"at once, for good, which is said before it asks. CDs, bases, images that are only read, "
 		"and images that another VM has or is based on stay. If a store or another VM's file "
 		"cannot be read, nothing is deleted." },
 	{ "vm-rename", "rename", API_ROLE_OWNER, API_VM, API_NOT_BUSY | API_JOB, { "domrename" },

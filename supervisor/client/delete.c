@@ -9,13 +9,15 @@ static const char *delete_text(const json_t *o, const char *key)
 	return json_string_value(json_object_get(o, key));
 }
 
-static void delete_print_image(
-	struct buf *out, const char *target, const json_t *image, const char *moved)
+static void delete_print_image(struct buf *out, const char *target, const json_t *image,
+	const char *moved, const char *removed)
 {
 	const char *path = delete_text(image, "path"), *to = delete_text(image, "to");
 
 	if (to)
 		buf_printf(out, "%s: '%s' %s\n", target, path, moved);
+	else if (json_is_true(json_object_get(image, "removed")))
+		buf_printf(out, "%s: '%s' %s\n", target, path, removed);
 	else
 		buf_printf(out, "%s: '%s' stays: %s\n", target, path, delete_text(image, "why"));
 }
@@ -47,7 +49,8 @@ void delete_print(struct command *c, const char *target, const json_t *result)
 	if (uuid)
 		buf_printf(&c->out, "%s: its UUID was %s\n", target, uuid);
 	json_array_foreach (images, i, one) {
-		delete_print_image(&c->out, target, one, "is in the trash for 7 days");
+		delete_print_image(
+			&c->out, target, one, "is in the trash for 7 days", "was removed for good");
 		delete_print_way_back(&c->out, target, one);
 	}
 	for (i = 0; !images && i < json_array_size(disks); i++)
@@ -63,7 +66,8 @@ void delete_print_dry(struct command *c, const char *target, const json_t *resul
 	size_t i;
 
 	json_array_foreach (images, i, one)
-		delete_print_image(&c->out, target, one, "goes to the trash");
+		delete_print_image(&c->out, target, one, "goes to the trash",
+			"is removed for good: volumes have no trash");
 	for (i = 0; !images && i < json_array_size(disks); i++)
 		buf_printf(&c->out, "%s: '%s' stays\n", target,
 			json_string_value(json_array_get(disks, i)));
@@ -78,6 +82,6 @@ void delete_print_removed(struct command *c, const char *target, const json_t *r
 		command_print(c, target, result);
 		return;
 	}
-	delete_print_image(&c->out, image, result, "is in the trash for 7 days");
+	delete_print_image(&c->out, image, result, "is in the trash for 7 days", NULL);
 	delete_print_way_back(&c->out, image, result);
 }

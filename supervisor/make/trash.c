@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/core/confine.h"
+#include "supervisor/core/volume.h"
 #include "supervisor/qemu/device.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vanished.h"
@@ -22,7 +23,12 @@ enum { ANSWER_MAX = 1 << 20 };
 
 struct trash_running {
 	struct child *child;
-	struct trash_pruner *pruner; /* if something is moved */
+	struct daemon *daemon;
+	bool move;
+	json_t *images; /* of the request; then the answer is made of it */
+	json_t *answer;
+	size_t at; /* in the answer */
+	struct volume_call *call;
 	trash_fn *done;
 	void *data;
 };
@@ -59,9 +65,7 @@ static const char *trash_stays(
 {
 	const struct identity_disk *known = identity_disk(&vm->identity, disk->id);
 
-	if (disk->volume)
-		return "it is a volume: its store's own tools remove it";
-	if (!store)
+	if (!store && !disk->volume)
 		return "it is in no store";
 	if (disk->read_only)
 		return "this VM only reads it";
@@ -85,9 +89,16 @@ json_t *trash_images(const struct vm *vm)
 		store = trash_store_of(vm->daemon, path);
 		why = trash_stays(vm, disk, path, store);
 		json_array_append_new(
-			images, json_pack("{s:o, s:s?, s:s?, s:s?}", "path", api_text(path),
-					"store", why ? NULL : store, "name",
-					why ? NULL : trash_within(path, store), "why", why));
+			images, json_pack("{s:o, s:I, s:s?, s:s?, s:b, s:s?}", "path",
+					api_text(path), "size", (json_int_t)disk->size, "store",
+					why	       ? NULL
+					: disk->volume ? disk->store
+						       : store,
+					"name",
+					why	       ? NULL
+					: disk->volume ? disk->path
+						       : trash_within(path, store),
+					"volume", disk->volume, "why", why));
 	}
 	return images;
 }
@@ -203,6 +214,73 @@ static json_t *trash_stores(const struct daemon *d)
 
 static void trash_prune(void *data);
 
+static void trash_finish(struct trash_running *t, const json_t *images, const struct err *e)
+{
+	if (t->move && t->daemon->trash)
+		trash_prune(t->daemon->trash);
+	t->done(t->data, images, e);
+	json_decref(t->images);
+	json_decref(t->answer);
+	free(t);
+}
+
+static void trash_remove_volumes(struct trash_running *t);
+
+static void trash_on_removed(
+	void *data, enum volume_answer answer, const char *said, const struct err *e)
+{
+	struct trash_running *t = data;
+	json_t *row = json_array_get(t->answer, t->at++);
+
+	t->call = NULL;
+	if (answer == VOLUME_DONE)
+		json_object_set_new(row, "removed", json_true());
+	else
+		json_object_set_new(row, "why", api_text(e->text));
+	trash_remove_volumes(t);
+}
+
+static void trash_remove_volume(struct trash_running *t, const json_t *image, json_t *row)
+{
+	const struct conf_daemon *c = &t->daemon->conf;
+	const struct volume_request r = {
+		.store = conf_daemon_store(c, json_string_value(json_object_get(image, "store"))),
+		.verb = "delete",
+		.name = json_string_value(json_object_get(image, "name"))
+	};
+	struct err e = ERR_INIT;
+
+	if (!t->daemon->emit)
+		err_set(&e, ERR_FAILED, "the daemon is ending");
+	else if (!r.store || !r.store->program)
+		err_set(&e, ERR_FAILED, "vmkeep.conf has no program for its store");
+	else
+		t->call = volume_ask(t->daemon, &r, trash_on_removed, t, &e);
+	if (!t->call)
+		json_object_set_new(row, "why", api_text(e.text));
+}
+
+/* Those that the child leaves to us, one after the other. There is no trash for volumes: programs do
+ * not rename. */
+static void trash_remove_volumes(struct trash_running *t)
+{
+	for (; t->at < json_array_size(t->answer); t->at++) {
+		json_t *row = json_array_get(t->answer, t->at);
+
+		json_object_set_new(row, "removed", json_false());
+		if (!json_is_null(json_object_get(row, "why")) ||
+			!json_is_null(json_object_get(row, "to")))
+			continue;
+		if (!t->move)
+			json_object_set_new(row, "removed", json_true());
+		else
+			trash_remove_volume(t, json_array_get(t->images, t->at), row);
+		if (t->call)
+			return;
+	}
+	trash_finish(t, t->answer, NULL);
+}
+
 static void trash_on_done(void *data, const struct child_result *c)
 {
 	struct trash_running *t = data;
@@ -212,6 +290,7 @@ static void trash_on_done(void *data, const struct child_result *c)
 	struct err e = ERR_INIT;
 	char late[CHILD_LATE];
 
+	t->child = NULL;
 	if (*said)
 		log_warning(NULL, "%s", said);
 	if (c->status == -ETIMEDOUT)
@@ -220,13 +299,15 @@ static void trash_on_done(void *data, const struct child_result *c)
 			child_late(c, late));
 	else if (json_object_get(answer, "error"))
 		confine_error(json_object_get(answer, "error"), &e);
-	else if (!images)
+	else if (!images || json_array_size(images) != json_array_size(t->images))
 		err_set(&e, ERR_FAILED, "the child that moves images was killed");
-	if (t->pruner)
-		trash_prune(t->pruner);
-	t->done(t->data, images, images ? NULL : &e);
+	if (e.number) {
+		trash_finish(t, NULL, &e);
+	} else {
+		t->answer = json_deep_copy(images);
+		trash_remove_volumes(t);
+	}
 	json_decref(answer);
-	free(t);
 }
 
 struct trash_running *trash_run(struct daemon *d, const char *name, const char *uuid,
@@ -249,12 +330,18 @@ struct trash_running *trash_run(struct daemon *d, const char *name, const char *
 		"others", others, "images", images);
 	text = json_dumps(request, JSON_COMPACT);
 	t = xcalloc(1, sizeof *t);
-	*t = (struct trash_running){ NULL, move ? d->trash : NULL, done, data };
+	*t = (struct trash_running){ .daemon = d,
+		.move = move,
+		.images = json_deep_copy(images),
+		.done = done,
+		.data = data };
 	o.input = text;
 	o.data = t;
 	t->child = child_run(d->loop.ev, &o, e);
-	if (!t->child)
+	if (!t->child) {
+		json_decref(t->images);
 		free_ptr(&t);
+	}
 	json_decref(request);
 	free(text);
 	return t;
@@ -265,6 +352,9 @@ void trash_cancel(struct trash_running *t)
 	if (!t)
 		return;
 	child_cancel(t->child);
+	volume_cancel(t->call);
+	json_decref(t->images);
+	json_decref(t->answer);
 	free(t);
 }
 

@@ -4,7 +4,8 @@
  *
  * An image DIR/a.qcow2 of a store becomes DIR/.trash/a.qcow2.TIME, in a directory for root only.
  * TRASH_DAYS later it is removed, by a daemon that runs for an hour, or moves another one. A child
- * does it, `vmkeepd --trash`, because the daemon opens nothing in a store.
+ * does it, `vmkeepd --trash`, because the daemon opens nothing in a store. A volume is removed at
+ * once, by its store's program.
  *
  * Only what nobody else needs is moved: an image that another VM's files or identity name, one that
  * is marked as another VM's, one with a second name, and one that an overlay in any store is based
@@ -20,15 +21,16 @@
 
 enum { TRASH_DAYS = 7 };
 
-/* The disks of a VM by its file, without CDs: [{"path", "store", "name", "why"}]. store: the
- * directory of its store, name: the image in it. why: it is never moved; store is null then. */
+/* The disks of a VM by its file, without CDs: [{"path", "size", "store", "name", "volume", "why"}].
+ * size: by the file. store: the directory of its store, name: the image in it; of a volume, the store's
+ * name and its own. why: it is never moved; store is null then. */
 json_t *trash_images(const struct vm *vm);
 
-/* images, borrowed for the call: [{"path", "to", "why"}]: where each was moved, or why not. NULL with
- * e: nothing was moved, or not all. Called once, from the loop. */
+/* images, borrowed for the call: [{"path", "to", "why", "removed"}]: where each was moved, or that it
+ * was removed, or why not. NULL with e: nothing was moved, or not all. Called once, from the loop. */
 typedef void trash_fn(void *data, const json_t *images, const struct err *e);
-/* move false: only finds out, and "to" is where they would go. name, uuid: of the VM that has the
- * images; it may be gone. NULL with e: done is not called. */
+/* move false: only finds out, "to" is where they would go, and "removed" what would be. name, uuid: of
+ * the VM that has the images; it may be gone. NULL with e: done is not called. */
 struct trash_running *trash_run(struct daemon *d, const char *name, const char *uuid,
 	const json_t *images, bool move, trash_fn *done, void *data, struct err *e);
 /* Only if nothing is moved: done is not called. NULL is fine. */

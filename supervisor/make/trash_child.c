@@ -5,7 +5,7 @@
  *   {"move": bool, "time": N, "uuid": "",
  *    "stores": [{"id", "path", "mounted": bool}],   searched for overlays
  *    "others": [{"path", "of": "VM 'b'"}],          images that are needed
- *    "images": [{"path", "store", "name", "why"}]}  as of trash_images()
+ *    "images": [{"path", "store", "name", "volume", "why"}]}  as of trash_images()
  *
  * On stdout {"images": [..]} as for trash_fn, or {"error": {..}}.
  */
@@ -53,6 +53,12 @@ static int trash_open_parent(const struct trash_image *m)
 	return store < 0 ? -1 : (int)syscall(SYS_openat2, store, dir, &how, sizeof how);
 }
 
+static void trash_look_volume(struct trash_image *m)
+{
+	if (stat(m->path, &m->st) < 0)
+		trash_keep(m, "it cannot be looked at: %s", strerror(errno));
+}
+
 static void trash_look(struct trash *t, struct trash_image *m)
 {
 	const char *slash = strrchr(m->name, '/'), *base = slash ? slash + 1 : m->name;
@@ -88,9 +94,12 @@ static int trash_read_images(struct trash *t, struct err *e)
 		*m = (struct trash_image){ .dir = -1,
 			.path = asked_text(one, "path"),
 			.store = asked_text(one, "store"),
-			.name = asked_text(one, "name") };
+			.name = asked_text(one, "name"),
+			.volume = json_is_true(json_object_get(one, "volume")) };
 		if (*asked_text(one, "why"))
 			trash_keep(m, "%s", asked_text(one, "why"));
+		else if (m->volume)
+			trash_look_volume(m);
 		else
 			trash_look(t, m);
 	}
@@ -104,7 +113,7 @@ static int trash_check(struct trash *t, struct err *e)
 	if (trash_read_images(t, e) < 0)
 		return e->number;
 	for (size_t k = 0; k < t->images; k++)
-		some = some || t->image[k].dir >= 0;
+		some = some || !t->image[k].why;
 	return some ? trash_search(t, e) : 0;
 }
 
@@ -165,7 +174,7 @@ static json_t *trash_answer(struct trash *t)
 
 		json_array_append_new(rows, json_pack("{s:s, s:o, s:o}", "path", m->path, "to",
 						    m->to ? api_text(m->to) : json_null(), "why",
-						    m->to ? json_null() : api_text(m->why)));
+						    m->why ? api_text(m->why) : json_null()));
 	}
 	return json_pack("{s:o}", "images", rows);
 }

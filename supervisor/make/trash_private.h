@@ -12,7 +12,8 @@ enum { TRASH_IMAGES_MAX = 64 };
 
 struct trash_image {
 	const char *path, *store, *name; /* of the input */
-	int dir;			 /* that it is in; -1: it stays */
+	bool volume;
+	int dir; /* that it is in; -1: it stays, or is a volume */
 	struct stat st;
 	char *to, *why; /* why: it stays */
 };

@@ -36,7 +36,7 @@ void trash_keep(struct trash_image *m, const char *fmt, ...)
 static struct trash_image *trash_find(struct trash *t, const struct stat *st)
 {
 	for (size_t i = 0; i < t->images; i++)
-		if (t->image[i].dir >= 0 && file_same(&t->image[i].st, st))
+		if (!t->image[i].why && file_same(&t->image[i].st, st))
 			return &t->image[i];
 	return NULL;
 }
@@ -115,7 +115,7 @@ static int trash_search_file(
 	if (!trash_backing(fd, backing))
 		return 0;
 	for (size_t i = 0; i < t->images; i++)
-		if (t->image[i].dir >= 0 && trash_is_named(&t->image[i], backing))
+		if (!t->image[i].why && trash_is_named(&t->image[i], backing))
 			trash_keep(&t->image[i], "'%s/%s' is based on it", path, name);
 	return 0;
 }

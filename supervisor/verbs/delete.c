@@ -56,7 +56,8 @@ static json_t *delete_result(const struct deletion *t)
 	size_t i;
 
 	json_array_foreach (t->images, i, image)
-		if (!t->with_disks || !json_is_string(json_object_get(image, "to")))
+		if (!t->with_disks || !(json_is_string(json_object_get(image, "to")) ||
+					      json_is_true(json_object_get(image, "removed"))))
 			json_array_append(disks, json_object_get(image, "path"));
 	return json_pack("{s:s, s:s?, s:o, s:O*}", "kept", t->kept, "uuid", t->uuid, "disks", disks,
 		"images", t->with_disks ? t->images : NULL);
