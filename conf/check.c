@@ -271,7 +271,7 @@ static void check_file(const struct check *k, const struct conf_disk *d)
 /* The name reaches a program that runs as root. */
 static void check_volume(const struct check *k, const struct conf_disk *d)
 {
-	if (d->unnamed || !conf_word_volume(d->path))
+	if (!conf_word_volume(d->path))
 		DISK_PROBLEM(k, d, "Path",
 			"store '%s' has volumes: name one, of letters, digits, '.', '_' and '-'",
 			d->store);

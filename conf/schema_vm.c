@@ -166,7 +166,8 @@ static const struct conf_key boot_keys[] = {
 static const struct conf_key disk_keys[] = {
 	{ .name = "Path",         STRING(PATH, conf_disk, path),
 	  .help = "Image file or block device. Relative paths are in the store; only root may name "
-		  "a path outside of it. Default: NAME-ID.qcow2 if Size= is given." },
+		  "a path outside of it. Default: NAME-ID.qcow2 if Size= is given, and NAME-ID for "
+		  "a volume." },
 	{ .name = "Store",        STRING(ID, conf_disk, store), .preset = CONF_STORE_DEFAULT,
 	  .what = "the name of a store",
 	  .help = "The directory of relative paths, of the image and of its bases: a store of "

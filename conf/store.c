@@ -28,14 +28,16 @@ const char *conf_daemon_store_nearest(const struct conf_daemon *c, const char *n
 void conf_vm_place(struct conf_vm *c, const struct conf_daemon *d)
 {
 	for (size_t i = 0; i < c->disks; i++) {
-		const struct conf_store *s = conf_daemon_store(d, c->disk[i].store);
+		struct conf_disk *disk = &c->disk[i];
+		const struct conf_store *s = conf_daemon_store(d, disk->store);
+		const bool volume =
+			s && s->type == CONF_STORE_PROGRAM && disk->path && *disk->path != '/';
 
-		c->disk[i].dir = s && s->path ? arena_strdup(&c->arena, s->path) : NULL;
-		c->disk[i].dir_mounted = s && s->require_mount;
-		c->disk[i].volume = s && s->type == CONF_STORE_PROGRAM && c->disk[i].path &&
-						    *c->disk[i].path != '/'
-					    ? CONF_VOLUME
-					    : CONF_VOLUME_NONE;
+		disk->dir = s && s->path ? arena_strdup(&c->arena, s->path) : NULL;
+		disk->dir_mounted = s && s->require_mount;
+		disk->volume = volume ? CONF_VOLUME : CONF_VOLUME_NONE;
+		if (volume && disk->unnamed) /* it is no qcow2 image */
+			disk->path = arena_printf(&c->arena, "%s-%s", c->name, disk->id);
 	}
 }
 

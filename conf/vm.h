@@ -110,7 +110,7 @@ struct conf_disk { /* [Disk ID] and [CDROM ID] */
 	bool dir_mounted;	 /* it must be a mount point */
 	enum conf_volume volume; /* path names it in that store */
 	struct conf_list base;	 /* the backing chain, in full, from the top */
-	bool unnamed;		 /* no Path= given: the path is NAME-ID.qcow2 */
+	bool unnamed;		 /* no Path= given: it is NAME-ID.qcow2, a volume NAME-ID */
 	uint64_t size;		 /* bytes, 0: do not create */
 	enum conf_format format;
 	enum conf_bus bus;

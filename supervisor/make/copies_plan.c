@@ -89,7 +89,7 @@ static json_t *plan_base(const struct identity *id, const struct conf_disk *disk
 json_t *copies_plan_disk(json_t *files, const struct identity *id, const struct conf_disk *disk,
 	const char *image_dir, const char *what, const char *path, const char *beneath)
 {
-	const bool stored = *disk->path != '/';
+	const bool stored = *disk->path != '/' && !disk->volume;
 	const char *format = conf_format_name(device_disk_format(disk, id));
 	_cleanup_(free_ptr) char *spec = plan_chain(id, disk, image_dir);
 	char from[PATH_MAX], base[PATH_MAX], first[PATH_MAX];

@@ -43,7 +43,10 @@ void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c,
 			continue;
 		added = snapshot_disks_add(s, d->id, device_node_name(d, node),
 			device_disk_path(d, d->path, image_dir, path), disks_is_qcow2(d, id));
-		added->beneath = d->path[0] == '/' ? NULL : xstrdup(device_disk_dir(d, image_dir));
+		added->beneath = d->path[0] == '/' || d->volume
+					 ? NULL
+					 : xstrdup(device_disk_dir(d, image_dir));
+		added->store = d->volume ? xstrdup(d->store) : NULL;
 		added->has_base = d->base.n > 0;
 		identity_disk_day(id, d->id, added->created);
 	}
@@ -55,6 +58,7 @@ void snapshot_disks_release(struct snapshot_disks *s)
 		free(s->disk[i].id);
 		free(s->disk[i].path);
 		free(s->disk[i].beneath);
+		free(s->disk[i].store);
 		json_decref(s->disk[i].snapshots);
 		json_decref(s->disk[i].bitmaps);
 	}
@@ -266,13 +270,28 @@ int snapshot_check_name(const char *name, struct err *e)
 		e, "a letter or _ first, then at most 62 letters, digits, '_', '.' and '-'");
 }
 
+static int disks_refuse_volume(const struct snapshot_disk *d, struct err *e)
+{
+	_cleanup_(free_ptr) char *quoted = text_shell_quote(d->path);
+
+	err_set(e, ERR_INVALID_CONFIG,
+		"disk '%s' is a volume of store '%s': vmkeep takes no snapshots of volumes", d->id,
+		d->store);
+	return err_hint(e,
+		"stop it, and take one with the store's own tools; or qemu-img convert -f raw -O qcow2 "
+		"%s NEW.qcow2, and name that in Path=, without Store=",
+		quoted);
+}
+
 int snapshot_check_disks(const struct snapshot_disks *s, struct err *e)
 {
 	if (s->n == 0)
 		return err_set(e, ERR_INVALID_CONFIG,
 			"it has no writable disk, so there is nothing to hold a snapshot");
 	for (size_t i = 0; i < s->n; i++)
-		if (!s->disk[i].qcow2) {
+		if (s->disk[i].store) {
+			return disks_refuse_volume(&s->disk[i], e);
+		} else if (!s->disk[i].qcow2) {
 			err_set(e, ERR_INVALID_CONFIG,
 				"disk '%s' is raw: only qcow2 can hold snapshots", s->disk[i].id);
 			return err_hint(e,

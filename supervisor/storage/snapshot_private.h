@@ -24,6 +24,7 @@
 struct snapshot_disk { /* a disk that the guest can write to */
 	char *id, *path;
 	char *beneath;		    /* of a relative path: the directory that it is in; or NULL */
+	char *store;		    /* of a volume; else NULL */
 	char node[DEVICE_NODE_MAX]; /* node name in QEMU */
 	bool qcow2, nvram;
 	bool has_base;

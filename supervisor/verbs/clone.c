@@ -144,7 +144,7 @@ static int clone_add_images(struct clone *t, struct vm *vm, struct err *e)
 
 	for (size_t i = 0; i < c->disks; i++) {
 		const struct conf_disk *d = &c->disk[i];
-		const char *store = *d->path == '/' ? dir : device_disk_dir(d, dir);
+		const char *store = *d->path == '/' || d->volume ? dir : device_disk_dir(d, dir);
 		_cleanup_(free_ptr) char *path = NULL;
 
 		if (!t->image[i].path)

@@ -104,15 +104,20 @@ static const struct conf_disk *text_disk(const struct conf_vm *c, const char *id
 	return NULL;
 }
 
-/* "web1.qcow2" and "sub/web1-data.raw" become "web2...", any other "web2-ID.qcow2". What is outside of
- * the stores, or a device, gets a copy in the default store. */
+/* Outside of the stores, a device, or a volume: its copy is in the default store. */
+static bool text_moves(const struct conf_disk *d)
+{
+	return *d->path == '/' || d->volume;
+}
+
+/* "web1.qcow2" and "sub/web1-data.raw" become "web2...", any other "web2-ID.qcow2". */
 static char *text_image(const struct conf_disk *d, const char *from, const char *to)
 {
 	const char *slash = strrchr(d->path, '/'), *base = slash ? slash + 1 : d->path;
 	const int dir = *d->path == '/' ? 0 : (int)(base - d->path);
 	const size_t len = strlen(from);
 
-	if (strncmp(base, from, len) == 0 && strchr(".-_", base[len]) && base[len])
+	if (!d->volume && strncmp(base, from, len) == 0 && strchr(".-_", base[len]) && base[len])
 		return xasprintf("%.*s%s%s", dir, d->path, to, base + len);
 	return xasprintf("%.*s%s-%s.%s", dir, d->path, to, d->id,
 		conf_disk_format(d) == CONF_FORMAT_RAW ? "raw" : "qcow2");
@@ -135,14 +140,14 @@ static void text_place(struct text *t, struct clone_image *image, const struct c
 
 	if (was->read_only || !was->path)
 		return;
-	if (is && *is->path != '/' && !streq(is->path, was->path)) {
+	if (is && !text_moves(is) && !streq(is->path, was->path)) {
 		image->path = xstrdup(is->path);
 		return;
 	}
 	image->path = text_image(was, from, to);
 	written = text_literal(image->path);
 	text_change(t, "Disk.%s.Path=%s", was->id, written);
-	if (*was->path == '/')
+	if (text_moves(was))
 		text_change(t, "Disk.%s.Store", was->id);
 }
 

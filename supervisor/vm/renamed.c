@@ -147,7 +147,8 @@ void vm_keep_disk_names(const struct vm *vm, struct conf_vm *c)
 	for (size_t i = 0; vm->identity.kept && i < c->disks; i++) {
 		const struct identity_disk *known = identity_disk(&vm->identity, c->disk[i].id);
 		const char *dir = device_disk_dir(&c->disk[i], vm->daemon->image_dir);
-		_cleanup_(free_ptr) char *end = xasprintf("-%s.qcow2", c->disk[i].id);
+		_cleanup_(free_ptr) char *end =
+			xasprintf("-%s%s", c->disk[i].id, c->disk[i].volume ? "" : ".qcow2");
 		size_t has = known && known->path ? strlen(known->path) : 0, len = strlen(dir);
 
 		/* only a name that we generated: Path= may have been there and was removed */

@@ -9,6 +9,8 @@ import re
 import pytest
 
 import vmk
+from test_asks import typed
+from test_create import OURS
 
 # Volumes are files; what was asked is in .asked, and .do replaces what a verb does.
 PROGRAM = r"""#!/bin/sh
@@ -20,6 +22,7 @@ name=${5-}
 case $1 in
 path) [ -e "$name" ] || exit 3; echo "$2/$name" ;;
 create) [ ! -e "$name" ] || { echo "$name exists" >&2; exit 4; }; truncate -s "$6" "$name" ;;
+delete) [ -e "$name" ] || exit 3; rm "$name" ;;
 usage) echo 1000000 400000 12 ;;
 esac
 """
@@ -81,7 +84,7 @@ def refused(store, *words, code=1, class_of=None, name="a"):
     assert said.code == 2, said
     error = store.world.fails(code, "start", name)
     for text in (said.out, error):
-        assert all(re.search(word, text) for word in words), (words, text)
+        assert all(re.search(word, text, re.M) for word in words), (words, text)
     assert store.volumes() == before
     return error
 
@@ -128,7 +131,8 @@ def test_not_at_boot(daemon, store):
 # Each: what a verb of the program does, and the words of the start. %s: the path of the store.
 BROKEN = [
     ("path", "exit 1", "volumes path a-root: it failed with status 1"),
-    ("path", "echo 'the pool is \033[2J gone' >&2; echo 'no luck \033[2J' >&2; exit 1", r"path a-root: no luck \\+x1b\[2J"),
+    ("path", "echo 'the pool is \033[2J gone' >&2; echo 'no luck \033[2J' >&2; exit 1", r"path a-root: no luck \\x1b\[2J"),
+    ("path", "printf 'a\\\\b' >&2; exit 1", r"path a-root: a\\b$"),
     ("path", "kill -9 $$", "path a-root: it was killed by signal 9"),
     ("path", "echo /etc/shadow", "it printed '/etc/shadow.*' in place of '%s/a-root'"),
     ("path", "echo \"$2/../fast/a-root\"", "in place of '%s/a-root'"),
@@ -183,16 +187,120 @@ def test_killed_while_it_creates(daemon, store):
     daemon.ok("kill", "a")
 
 
-def test_stopped_program(daemon, store):
-    """One that hangs costs its own VM, whose start can be cancelled; others go on."""
+@pytest.mark.parametrize("how", ["sleep 1000", "kill -STOP $$", "exec yes", "exec yes >&2", "exec cat /dev/zero"])
+def test_one_that_does_not_end(daemon, store, how):
+    """It costs its own VM, whose start can be cancelled, even if it prints for ever; others go on."""
     daemon.micro("b", "deaf")
     vm(daemon)
-    store.do("path", "echo $$ >.pid; sleep 1000")
+    store.do("path", "echo $$ >.pid; " + how)
     daemon.vmkeep("start", "--no-wait", "a")
     daemon.eventually(lambda: os.path.exists(daemon.inner(store.path + "/.pid")), bool)
     daemon.ok("start", "b")
     daemon.ok("kill", "a")
     assert daemon.info("a")["state"] == "stopped"
+
+
+def ran(daemon, name="a", store=None, **how):  # pylint: disable=unused-argument
+    vm(daemon, name, **how)
+    daemon.ok("start", name)
+    daemon.ok("kill", name)
+
+
+def test_delete(daemon, store):
+    """With --disks, at once and for good, which is said before it asks."""
+    ran(daemon)
+    there = store.path + "/a-root"
+    assert daemon.ok("delete", "--dry-run", "--disks", "a") == "a: '%s' is removed for good: volumes have no trash\n" % there
+    code, text = typed(daemon, b"n\n", "delete", "--disks", "a")
+    assert code == 1 and "is removed for good" in text, text
+    assert daemon.ok("delete", "--dry-run", "a") == "a: '%s' stays\n" % there
+    assert store.volumes() == ["a-root"]
+    store.asked()
+    assert "a: '%s' was removed for good" % there in daemon.ok("delete", "--yes", "--disks", "a").splitlines()
+    assert store.volumes() == [] and store.asked() == [store.call("delete a-root")]
+
+
+def other(daemon, store):
+    vm(daemon, "b", lines="")
+
+
+def by_its_path(daemon, store):
+    daemon.write("b.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=%s/a-root\nFormat=raw\n" % store.path)
+
+
+# Each: what is done to a VM that ran, and why its volume stays.
+KEPT = [
+    (other, "VM 'b' uses it"),
+    (by_its_path, "VM 'b' uses it"),
+    (lambda d, s: d.ok("set", "a", "Disk.root.ReadOnly=yes"), "this VM only reads it"),
+    (lambda d, s: d.ok("set", "a", "Disk.root.Path=theirs"), "this VM never ran with it"),
+    (lambda d, s: os.unlink(d.inner(s.path + "/a-root")), "it cannot be looked at: No such file or directory"),
+    (lambda d, s: s.do("delete", "echo 'it has \033[2J snapshots' >&2; exit 1"), r"volumes delete a-root: it has \x1b[2J snapshots"),
+    (lambda d, s: s.do("delete", "exit 3"), "volumes delete a-root: it failed with status 3"),
+    (lambda d, s: s.do("delete", "kill -9 $$"), "volumes delete a-root: it was killed by signal 9"),
+    (lambda d, s: os.unlink(d.inner(s.program)), "run '%s': No such file or directory"),
+]
+
+
+@pytest.mark.parametrize("change, why", KEPT, ids=[k[1][-30:] for k in KEPT])
+def test_what_is_not_deleted(daemon, store, change, why):
+    """The VM is gone all the same, as with an image that cannot be moved."""
+    ran(daemon)
+    store.write(os.path.join(store.path, "theirs"), "x" * 512)
+    change(daemon, store)
+    before = store.volumes()
+    said = daemon.ok("delete", "--yes", "--disks", "a")
+    assert "stays: " in said and (why % store.program if "%s" in why else why) in said, said
+    assert store.volumes() == before and "a" not in daemon.states()
+
+
+def test_killed_while_it_deletes(daemon, store):
+    """The volume may be gone then: its VM is not, and can be deleted again."""
+    ran(daemon)
+    store.do("delete", 'rm "$name"; exec sleep 1000')
+    daemon.vmkeep("delete", "--no-wait", "--yes", "--disks", "a")
+    daemon.eventually(store.volumes, lambda volumes: volumes == [])
+    daemon.kill_daemon()
+    daemon.start()
+    assert "a" not in daemon.states() or daemon.states()["a"] == "stopped"
+
+
+def test_create(daemon, store):
+    """A volume is called NAME-ID without Path=, and keeps that name when its VM gets another."""
+    daemon.ok("create", "a", "--memory", "16M", "--disk", "store=fast,size=1M", "--start", *OURS)
+    assert store.volumes() == ["a-root"]
+    assert daemon.info("a")["disks"][0]["path"] == "a-root"
+    daemon.ok("kill", "a")
+    daemon.ok("rename", "a", "b")
+    daemon.ok("start", "b")
+    assert store.volumes() == ["a-root"]
+    daemon.ok("kill", "b")
+    daemon.ok("delete", "--yes", "--disks", "b")
+    assert store.volumes() == []
+
+
+def test_clone(daemon, store):
+    """The copy of a volume is an image in the default store."""
+    for lines, path in (("Size=1M\n", "a-root"), ("Size=1M\n", "other")):
+        ran(daemon, path=path, lines=lines)
+        daemon.ok("clone", "a", "b")
+        image = os.path.join(daemon.images, "b-root.raw")
+        assert os.path.getsize(image) == 1 << 20 and "b-root" not in store.volumes()
+        daemon.ok("start", "b")
+        daemon.ok("kill", "b")
+        daemon.ok("delete", "--yes", "--disks", "b")
+        daemon.ok("delete", "--yes", "--disks", "a")
+
+
+def test_no_snapshots(daemon, store):
+    """Whether it runs or not, with words that name the store."""
+    ran(daemon)
+    for _ in range(2):
+        said = daemon.fails(2, "snapshot", "create", "a", "s")
+        assert "disk 'root' is a volume of store 'fast': vmkeep takes no snapshots of volumes" in said
+        assert daemon.rows("snapshot", "list", "a") == []
+        daemon.ok("start", "a")
+    daemon.ok("kill", "a")
 
 
 # The program itself: what is done to it, and the words.
