@@ -21,6 +21,7 @@
 #include "supervisor/core/replace.h"
 #include "supervisor/make/trash.h"
 #include "supervisor/verbs/edit.h"
+#include "supervisor/verbs/quota.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/vm/forget.h"
 
@@ -36,12 +37,14 @@ struct deletion {
 	bool dry, with_disks;
 	uid_t user; /* an owner without another role, else 0 */
 	char *name, *kept, *dropins, *uuid;
+	json_t *owner;	/* Owner=, users only */
 	json_t *images; /* of trash_images(); later: what became of them */
 };
 
 static void delete_free(struct deletion *t)
 {
 	json_decref(t->images);
+	json_decref(t->owner);
 	free(t->uuid);
 	free(t->dropins);
 	free(t->kept);
@@ -96,6 +99,25 @@ static int delete_check_dropins(const struct deletion *t, struct err *e)
 	return 0;
 }
 
+/* An image that stays would count no longer, and nobody would remove it. */
+static int delete_check_quota(const struct vm *vm, const struct request *r, struct err *e)
+{
+	const struct conf_vm *c = &vm->file.conf;
+
+	if (request_bool(r, "disks", false) ||
+		!quota_bounds_disk(vm->daemon, request_role(r), request_peer(r)))
+		return 0;
+	for (size_t i = 0; i < c->disks; i++)
+		if (c->disk[i].size && identity_disk(&vm->identity, c->disk[i].id)) {
+			err_set(e, ERR_NO_RESOURCES,
+				"the quota does not allow it: Disk= counts what its disk '%s' would leave behind",
+				c->disk[i].id);
+			return err_hint(e, "vmkeep delete --disks %s moves its disks to the trash",
+				vm->name);
+		}
+	return 0;
+}
+
 static int delete_may(const struct vm *vm, const struct request *r, struct err *e)
 {
 	if (verb_may_lose(vm, e) < 0)
@@ -104,6 +126,8 @@ static int delete_may(const struct vm *vm, const struct request *r, struct err *
 		err_set(e, ERR_WRONG_STATE, "is %s", vm_state_name(vm->st.state));
 		return err_hint(e, "vmkeep kill %s", vm->name);
 	}
+	if (delete_check_quota(vm, r, e) < 0)
+		return e->number;
 	return request_bool(r, "force", false) ? 0 : edit_refuse(&vm->file.conf, e);
 }
 
@@ -177,6 +201,19 @@ static int delete_is_ending(const struct deletion *t, struct err *e)
 	return t->daemon->emit ? 0 : err_set(e, ERR_FAILED, "the daemon is ending");
 }
 
+/* Bytes, by the file. */
+static uint64_t delete_moved(const json_t *images, const json_t *moved)
+{
+	json_int_t sum = 0;
+	const json_t *image;
+	size_t i;
+
+	json_array_foreach (images, i, image)
+		if (json_is_string(json_object_get(json_array_get(moved, i), "to")))
+			sum += json_integer_value(json_object_get(image, "size"));
+	return (uint64_t)sum;
+}
+
 /* Its files are gone: what fails from here on does not bring them back. */
 static void delete_on_moved(void *data, const json_t *images, const struct err *failed)
 {
@@ -189,6 +226,9 @@ static void delete_on_moved(void *data, const json_t *images, const struct err *
 		vm_idle(vm);
 	}
 	if (images) {
+		if (t->daemon->emit)
+			quota_trash_add(
+				t->daemon, t->owner, delete_moved(t->images, images), clock_wall());
 		json_decref(t->images);
 		t->images = json_deep_copy(images);
 	}
@@ -279,6 +319,7 @@ static void delete_on_gone(void *data)
 
 static struct deletion *delete_new(const struct vm *vm, struct request *r)
 {
+	const struct conf_list *owner = &vm->file.conf.owner;
 	struct daemon *d = vm->daemon;
 	struct deletion *t = xcalloc(1, sizeof *t);
 
@@ -291,7 +332,11 @@ static struct deletion *delete_new(const struct vm *vm, struct request *r)
 			"%s/deleted/%s.%lld", d->dirs.state, vm->name, (long long)clock_wall()),
 		.dropins = xasprintf("%s/%s.vm.d", d->dirs.config, vm->name),
 		.uuid = *vm->identity.uuid ? xstrdup(vm->identity.uuid) : NULL,
+		.owner = json_array(),
 		.images = trash_images(vm) };
+	for (size_t i = 0; i < owner->n; i++)
+		if (*owner->item[i] != '@')
+			json_array_append_new(t->owner, api_text(owner->item[i]));
 	return t;
 }
 

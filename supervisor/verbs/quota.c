@@ -79,6 +79,7 @@ static struct quota_use quota_sum(struct vms *vms, const struct peer *peer, cons
 		u = quota_use_of(&vm->file.conf);
 		quota_add(&sum, &u);
 	}
+	sum.disk += quota_trash(vms->daemon, peer);
 	for (const struct quota_claim *q = claims; q; q = q->next)
 		if (q->peer->uid == peer->uid && !streq(q->vm, but))
 			quota_add(&sum, &q->use);
@@ -100,9 +101,9 @@ static int quota_bound(
 			" in [Quota %s], and there are %" PRIu64,
 			bound, q->id, others);
 	return err_set(e, ERR_NO_RESOURCES,
-		"the quota does not allow it: %s=%s in [Quota %s]; this VM has %s, the user's others %s",
+		"the quota does not allow it: %s=%s in [Quota %s]; this VM has %s, the user's others%s %s",
 		key, text_size(may, sizeof may, bound), q->id, text_size(asks, sizeof asks, of),
-		text_size(has, sizeof has, others));
+		streq(key, "Disk") ? " and their trash" : "", text_size(has, sizeof has, others));
 }
 
 static int quota_check_one(const struct conf_quota *q, const struct quota_use *others,
@@ -118,12 +119,32 @@ static int quota_check_one(const struct conf_quota *q, const struct quota_use *o
 	return r < 0 ? r : quota_bound(q, "Disk", disk, e);
 }
 
+/* In force: a user's own is in place of those of the groups. */
+static bool quota_is_for(
+	const struct conf_daemon *c, const struct conf_quota *q, const struct peer *peer)
+{
+	bool own = false;
+
+	for (size_t i = 0; i < c->quotas; i++)
+		own = own || (*c->quota[i].id != '@' && peer_is(peer, c->quota[i].id));
+	return (*q->id != '@') == own && peer_is(peer, q->id);
+}
+
+bool quota_bounds_disk(const struct daemon *d, enum api_role role, const struct peer *peer)
+{
+	const struct conf_daemon *c = &d->conf;
+
+	for (size_t i = 0; role < API_ROLE_OPERATOR && i < c->quotas; i++)
+		if (c->quota[i].disk && quota_is_for(c, &c->quota[i], peer))
+			return true;
+	return false;
+}
+
 int quota_check(struct daemon *d, enum api_role role, const struct peer *peer, const char *vm,
 	const struct conf_vm *from, const struct conf_vm *to, struct err *e)
 {
 	const struct conf_daemon *c = &d->conf;
 	struct quota_use others, of, was = { 0 };
-	bool own = false;
 	int r = 0;
 
 	if (role >= API_ROLE_OPERATOR)
@@ -136,11 +157,8 @@ int quota_check(struct daemon *d, enum api_role role, const struct peer *peer, c
 	of = quota_use_of(to);
 	if (from)
 		was = quota_use_of(from);
-	for (size_t i = 0; i < c->quotas; i++)
-		own = own || (*c->quota[i].id != '@' && peer_is(peer, c->quota[i].id));
 	for (size_t i = 0; r == 0 && i < c->quotas; i++)
-		/* a user's own is in place of those of the groups */
-		if ((*c->quota[i].id != '@') == own && peer_is(peer, c->quota[i].id))
+		if (quota_is_for(c, &c->quota[i], peer))
 			r = quota_check_one(&c->quota[i], &others, &of, &was, e);
 	return r;
 }

@@ -220,6 +220,56 @@ def test_a_quota_that_cannot_be_read_is_not_none(world):
     world.stop_daemon()
 
 
+def test_the_trash_counts(daemon):
+    """Until it is emptied, also for a new daemon; a user whose disks are counted leaves none behind."""
+    place = os.path.join(daemon.state, "trash-quota")
+    quota(daemon, ("alice", "Disk=4M"))
+
+    def bounded():
+        err = daemon.fails(11, "create", "a3", "--disk", "2M", *OURS, **ALICE)
+        assert "Disk=4M in [Quota alice]; this VM has 2M, the user's others and their trash 3M" in err
+        daemon.ok("create", "a3", "--disk", "1M", *OURS, "--dry-run", **ALICE)
+        daemon.ok("create", "b3", "--disk", "9M", *OURS, "--dry-run", **BOB)
+
+    for name, size in (("a1", "2M"), ("a2", "1M")):
+        create(daemon, name, "--disk", size, "--start")
+        daemon.ok("kill", name)
+        assert "what its disk 'root' would leave behind" in daemon.fails(11, "delete", "--yes", name, **ALICE)
+        assert daemon.vmkeep("delete", "--dry-run", name, **ALICE).code == 11
+        daemon.ok("delete", "--yes", "--disks", name, **(ALICE if name == "a1" else {}))  # whoever deletes it
+    bounded()
+    daemon.eventually(lambda: os.path.exists(place) and vmk.read_text(place), lambda text: text and '"bytes":3145728' in text)
+    daemon.kill_daemon()
+    daemon.start()
+    bounded()
+    daemon.kill_daemon()
+    with open(place, "r+", encoding="ascii") as f:
+        kept = f.read()
+        assert re.search('"owner":\\["alice"\\]', kept), kept
+        f.seek(0)
+        f.write(re.sub('"time":[0-9]*', '"time":1000000000', kept))
+        f.truncate()
+    daemon.start()
+    create(daemon, "a3", "--disk", "4M")
+    daemon.ok("delete", "--yes", "a3", **ALICE)  # it was never made
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"version": 1}', '{"version": 2, "rows": []}', '{"version": 1, "rows": {}}',
+                                  '{"version": 1, "rows": [1, null, {"owner": 1}, {"owner": [1, "", "@"], "bytes": "x", "time": 9e99}]}',
+                                  "\0" * 100])
+def test_a_damaged_record_of_the_trash(daemon, text):
+    daemon.stop_daemon()
+    place = os.path.join(daemon.state, "trash-quota")
+    with open(place, "w", encoding="ascii") as f:
+        f.write(text)
+    daemon.start()
+    quota(daemon, ("alice", "Disk=4M"))
+    create(daemon, "a1", "--disk", "4M", "--start")
+    daemon.ok("kill", "a1")
+    daemon.ok("delete", "--yes", "--disks", "a1", **ALICE)
+    daemon.fails(11, "create", "a2", "--disk", "1M", *OURS, **ALICE)
+
+
 @pytest.mark.parametrize("section, said", [
     ("[Quota]\nVMs=1\n", "needs an id"),
     ("[Quota a b]\nVMs=1\n", "not a user name or @group"),
