@@ -10,7 +10,7 @@
 #include "conf/conf.h"
 #include "supervisor/qemu/device.h"
 
-enum kind { UUID, IMAGE, MAC, ADDRESS, PORT, CID, KINDS };
+enum kind { UUID, IMAGE, MAC, ADDRESS, TOLD, PORT, CID, KINDS };
 
 static const struct {
 	const char *key, *hint;
@@ -20,6 +20,7 @@ static const struct {
 	[IMAGE] = { "Path", "give each VM an image of its own, or write ReadOnly=yes in both" },
 	[MAC] = { "MACAddress", "without MACAddress= each NIC has one of its own" },
 	[ADDRESS] = { "Address", "without Address= each NIC has one of its own" },
+	[TOLD] = { "Address", "give each VM an address of its own" },
 	[PORT] = { "Port", "Port=auto takes a free one" },
 	[CID] = { "CID", "CID=auto takes a free one" },
 };
@@ -104,6 +105,11 @@ static void duplicates_add_nic(
 		duplicates_add(all, ADDRESS,
 			arena_printf(&all->arena, "%s on network '%s'", address, n->network),
 			!n->address, &n->place, what);
+	if (n->bridge && n->address)
+		duplicates_add(all, TOLD,
+			arena_printf(&all->arena, "%.*s on bridge '%s'",
+				(int)strcspn(n->address, "/"), n->address, n->bridge),
+			false, &n->place, what);
 }
 
 static void duplicates_add_display(struct claims *all, const struct conf_vm *c)

@@ -157,6 +157,16 @@ def claimed_twice(p, daemon):
         assert "also has" not in daemon.vmkeep("check", "b").out
 
 
+@cure("give each VM an address of its own")
+def told_twice(p, daemon):
+    for name in "ab":
+        daemon.micro(name, extra="[NIC lan]\nBridge=br0\nAddress=10.0.0.5/24\n[CloudInit]\nUser=anna\n")
+    rows = json.loads(daemon.vmkeep("--json", "check", "b").out)
+    p.check(next(row["hint"] for row in rows if "VM 'a' also has" in row["reason"]))
+    p.set("b.vm", "[NIC lan]", "Address", "10.0.0.6/24")
+    assert "also has" not in daemon.vmkeep("check", "b").out
+
+
 @cure("chmod o-r %s", "write it to that file, in the first line")
 def a_password_file(p, daemon):
     path = daemon.write("secret", "")
