@@ -124,20 +124,11 @@ static void create_on_started(void *data, const struct err *e)
 	create_finish(c, vms_find(c->daemon->vms, c->name), e);
 }
 
-/* NULL also when the daemon is ending and parts of it are gone. */
-static struct vm *create_vm(const struct create *c, struct err *e)
-{
-	if (c->daemon->emit)
-		return vms_get(c->daemon->vms, c->name, e);
-	err_set(e, ERR_FAILED, "the daemon is ending");
-	return NULL;
-}
-
 static void create_on_written(void *data, const struct err *failed)
 {
 	struct create *c = data;
 	struct err e = ERR_INIT;
-	struct vm *vm = failed ? NULL : create_vm(c, &e);
+	struct vm *vm = failed ? NULL : verb_vm_after(c->daemon, c->name, &e);
 
 	quota_release(&c->claim);
 	if (vm)

@@ -190,20 +190,11 @@ static void edit_record(const struct edit *t, struct vm *vm)
 
 static void edit_begin_next(void);
 
-/* NULL also when the daemon is exiting and parts of it are gone. */
-static struct vm *edit_vm(const struct edit *t, struct err *e)
-{
-	if (t->daemon->emit)
-		return vms_get(t->daemon->vms, t->name, e);
-	err_set(e, ERR_FAILED, "the daemon is ending");
-	return NULL;
-}
-
 /* Reads the VM again: from here on the change is in effect. */
 static void edit_finish(struct edit *t, const struct err *e)
 {
 	struct err own = ERR_INIT;
-	struct vm *vm = e ? NULL : edit_vm(t, &own);
+	struct vm *vm = e ? NULL : verb_vm_after(t->daemon, t->name, &own);
 
 	if (vm)
 		edit_record(t, vm);
@@ -244,7 +235,7 @@ static void edit_begin_next(void)
 
 	while ((t = first)) {
 		struct err e = ERR_INIT;
-		const struct vm *vm = edit_vm(t, &e);
+		const struct vm *vm = verb_vm_after(t->daemon, t->name, &e);
 		int r = vm ? edit_prepare(t, vm, &e) : e.number;
 
 		if (r == 0)

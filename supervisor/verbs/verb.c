@@ -205,6 +205,14 @@ static bool verb_is_free(struct request *r, const struct vm *vm)
 	return false;
 }
 
+struct vm *verb_vm_after(struct daemon *d, const char *name, struct err *e)
+{
+	if (d->emit)
+		return vms_get(d->vms, name, e);
+	err_set(e, ERR_FAILED, "the daemon is ending");
+	return NULL;
+}
+
 bool verb_may(struct request *r, const struct vm *vm)
 {
 	unsigned needs = request_verb(r)->traits;

@@ -32,6 +32,9 @@ extern const size_t verb_table_n;
 
 /* The VM named in the request, its files re-read; NULL: an error has been sent. */
 struct vm *verb_vm(struct daemon *d, struct request *r);
+/* The same by its name, for a change that has just been written: NULL with e also when the daemon is
+ * ending, and parts of it are gone. */
+struct vm *verb_vm_after(struct daemon *d, const char *name, struct err *e);
 /* Checks the requirements of the verb's row; false: a refusal has been sent. */
 bool verb_may(struct request *r, const struct vm *vm);
 /* Refuses what Protect=yes protects from. */
