@@ -209,7 +209,7 @@ const struct api_field api_diff_row[] = {
 	{ "key", API_TEXT },
 	{ "running", API_TEXT },
 	{ "configured", API_TEXT },
-	{ "applies", API_TEXT, "live, guest, start, or once: only when the image is made" },
+	{ "applies", API_TEXT, "guest, start, or once: only when the image is made" },
 	END
 };
 const struct api_field api_edit_row[] = {

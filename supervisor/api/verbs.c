@@ -280,7 +280,9 @@ const struct api_verb api_verbs[] = {
 	{ "vm-diff", "diff", API_ROLE_VIEW, API_VMS, 0,
 	  .result = "one row per difference", .returns = { .columns = api_diff_row },
 	  .help = "show where running VMs differ from their files",
-	  .text = "Size= of a disk is compared with its image, also while the VM is stopped. Exits with 12 if there are differences." },
+	  .text = "Size= of a disk is compared with its image, also while the VM is stopped. "
+		  "Keys that apply live are in force already, and not shown. Exits with 12 if there are "
+		  "differences." },
 	{ "vm-cmdline", "cmdline", API_ROLE_VIEW, API_VM, API_PROGRAMS, { "domxml-to-native" },
 	  .result = "a command for the shell", .returns = { .members = api_plain },
 	  .help = "print the QEMU command line of a VM, ready to paste into a shell",

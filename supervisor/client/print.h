@@ -20,7 +20,7 @@ void print_result(
 	struct buf *b, const struct api_field *fields, const json_t *result, size_t width);
 
 /* {"columns": [...], "rows": [[...]]} with a heading and aligned columns. A column is hidden if
- * there are rows and silent is true for all its cells; NULL: none is hidden. */
+ * silent is true for all its cells, or, without rows, for NULL; silent NULL: none is hidden. */
 typedef bool print_silent_fn(const char *column, const json_t *cell);
 void print_table(struct buf *b, const struct api_field *fields, const json_t *table,
 	print_silent_fn *silent, size_t indent, size_t width);

@@ -44,7 +44,7 @@ static bool table_is_silent(
 	json_array_foreach (rows, r, row)
 		if (!silent || !silent(column, json_array_get(row, c)))
 			return false;
-	return json_array_size(rows) > 0;
+	return json_array_size(rows) > 0 || (silent && silent(column, NULL));
 }
 
 static void table_head(struct table *t, const struct api_field *fields, const json_t *table,

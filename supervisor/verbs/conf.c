@@ -117,6 +117,8 @@ void verb_cat(struct vm *vm, struct request *r)
 
 static void verb_conf_add_change(void *data, const struct conf_change *c)
 {
+	if (c->apply == CONF_APPLY_LIVE) /* in force already */
+		return;
 	json_array_append_new(data, json_pack("[s, s?, s?, s?, s?, s]", c->section, c->id, c->key,
 					    c->from, c->to, conf_apply_name(c->apply)));
 }

@@ -76,11 +76,21 @@ def test_errors_name_place_and_cure(daemon):
     assert "hint: " in daemon.fails(4, "start", "a")
 
 
+def test_an_empty_list(daemon):
+    """The same columns as with VMs: one of them says what starts with the host."""
+    heading = daemon.ok("list").split()
+    daemon.micro("a", vm="Enable=yes\n")
+    assert "BOOT" in heading and "ENABLED" not in heading
+    assert set(daemon.ok("list").splitlines()[0].split()) <= set(heading)
+
+
 def test_check_diff_reload(daemon):
     daemon.micro("a")
     daemon.up("a")
     assert daemon.ok("check") == "no problems\n"
     daemon.ok("diff", "a")
+    daemon.ok("set", "a", "VM.Description=in force at once")
+    assert daemon.rows("diff", "a") == []
     path = os.path.join(daemon.config, "a.vm")
     with open(path, encoding="utf-8") as f:
         text = f.read()
