@@ -246,9 +246,38 @@ static void check_unknown_format(const struct check *k, const struct conf_disk *
 		"cannot tell the format from the name, add Format=qcow2 or Format=raw");
 }
 
+/* In a store, vmkeep removes what has such a name: the trash, and files that are not complete. */
+static bool check_is_removed(const char *path)
+{
+	static const char *const names[] = { ".trash/", ".fetch-", ".vmkeep-" };
+
+	for (const char *part = path; part; part = strchr(part, '/')) {
+		part += *part == '/';
+		for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+			if (strncmp(part, names[i], strlen(names[i])) == 0)
+				return true;
+	}
+	return false;
+}
+
+static void check_names(const struct check *k, const struct conf_disk *d)
+{
+	const char *path = d->path && check_is_removed(d->path) ? d->path : NULL, *base = NULL;
+
+	for (size_t i = 0; i < d->base.n; i++)
+		if (check_is_removed(d->base.item[i]))
+			base = d->base.item[i];
+	if (path || base)
+		DISK_PROBLEM(k, d, path ? "Path" : "Base",
+			"vmkeep removes files of such names by itself: move '%s'",
+			path ? path : base);
+}
+
 static void check_file(const struct check *k, const struct conf_disk *d)
 {
 	enum conf_format format = conf_disk_format(d);
+
+	check_names(k, d);
 
 	/* without vmkeep.conf, another store may have volumes */
 	if (d->path && format == CONF_FORMAT_AUTO &&
