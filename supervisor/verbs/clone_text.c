@@ -38,11 +38,11 @@ static void text_change(struct text *t, const char *fmt, ...)
 static void text_on_section(void *data, const struct conf_place *place, const char *header)
 {
 	struct text *t = data;
+	const size_t len = header ? strcspn(header, " ") : 0;
+	const char *id = header ? header + len + strspn(header + len, " ") : "";
 
 	free(t->section);
-	t->section = xstrdup(header);
-	if (header && strchr(header, ' '))
-		*strchr(t->section, ' ') = '.';
+	t->section = header ? xasprintf("%.*s%s%s", (int)len, header, *id ? "." : "", id) : NULL;
 }
 
 static void text_on_key(
