@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`image fetch` brings an image from an https server into a store, whole and with the digest that was given, or not at all; an
 interrupted fetch continues. curl sees no file but the partial one. `image list` shows what is there."""
+import contextlib
 import hashlib
 import os
 import subprocess
@@ -9,6 +10,8 @@ import sys
 import pytest
 
 import bootsector
+from steps import Steps
+from walk import walk
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -62,13 +65,19 @@ class Server:
             return "sha256:" + hashlib.sha256(f.read()).hexdigest()
 
 
+@contextlib.contextmanager
+def serving(world):
+    server = Server(world)
+    yield server
+    world.exec("sh", "-c", "! mountpoint -q /etc/ssl/certs || umount /etc/ssl/certs")
+    server.end()
+
+
 @pytest.fixture
 def server(daemon):
     """Of a daemon."""
-    server = Server(daemon)
-    yield server
-    daemon.exec("sh", "-c", "! mountpoint -q /etc/ssl/certs || umount /etc/ssl/certs")
-    server.end()
+    with serving(daemon) as server:
+        yield server
 
 
 def there(world):
@@ -197,6 +206,25 @@ def test_an_interrupted_fetch_continues(daemon, server, end):
         daemon.ok("image", "fetch", "web", server.url("get"), "--digest", digest)
         assert server.requests()[-1] == "/get/a.qcow2 bytes=%d-" % half
     assert there(daemon) == ["web.qcow2"]
+
+
+@walk("step", range(1, 60), some=6)
+def test_the_daemon_is_killed(world, step):
+    """Wherever: the image is whole, partial or not there, and the next fetch ends with the whole one alone."""
+    with serving(world) as server:
+        digest, steps = server.image(fill=1 << 16), Steps(world)
+        words = ["image", "fetch", "web", server.url("get"), "--digest", digest]
+        world.start(env=steps.env)
+        steps.arm(step)
+        done = world.vmkeep(*words)
+        assert steps.over() or done.code == 0
+        world.eventually(lambda: [line for line in world.processes().values() if "curl" in line or "--image" in line], lambda found: not found)
+        assert there(world) in ([], ["PARTIAL"], ["web.qcow2"])
+        world.start()
+        world.ok(*words)
+        assert there(world) == ["web.qcow2"] and world.rows("image", "list")[0]["digest"] == digest
+        assert world.rows("jobs") == []
+        world.stop_daemon()
 
 
 def test_who_may(daemon, server):
