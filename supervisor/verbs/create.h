@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * supervisor/verbs/create.h - the keys of a new VM's file, from the arguments of vm-create, and its name
+ * supervisor/verbs/create.h - the keys of a new VM's file, from the arguments of vm-create, and its name;
+ * the text of the file, and whether the client may write it
  */
 #ifndef SUPERVISOR_VERBS_CREATE_H
 #define SUPERVISOR_VERBS_CREATE_H
@@ -9,7 +10,36 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/err.h"
+#include "base/buf.h"
+#include "conf/vm.h"
+#include "supervisor/api/api.h"
+
+struct peer;
+
+/* The file of a new VM; private to supervisor/verbs. create_text.c */
+struct create_text {
+	struct daemon *daemon;
+	char *name, *path;
+	char uuid[37];
+	json_t *words; /* for conf_edit_set() */
+	/* What a user other than an operator gets without asking: the rest must be theirs to set. */
+	char *granted;
+	enum api_role role;
+	struct peer *peer;
+	struct buf text;     /* of the file */
+	struct conf_vm conf; /* what it says */
+};
+
+/* path: stolen. A new UUID. peer: ref taken. */
+void create_text_init(struct create_text *t, struct daemon *d, const char *name, char *path,
+	enum api_role role, struct peer *peer);
+void create_text_release(struct create_text *t);
+/* Composes it from all words but one (NULL: from all). */
+int create_text_compose(struct create_text *t, const char *without, struct err *e);
+/* Parses it. ERR_PERMISSION, or by the quota ERR_NO_RESOURCES. */
+int create_text_check(struct create_text *t, struct err *e);
+/* NULL: no owner. ERR_PERMISSION: Owner= would name nobody. */
+const char *create_text_owner(const struct create_text *t, struct err *e);
 
 /* Words for conf_edit_set(), in the order of the file: "VM.Memory=2G". Disks are called root, data,
  * data2 and so on, NICs lan, lan2. Numbers without a unit are in virt-install's: MiB for memory, GiB
