@@ -62,41 +62,64 @@ static void forget_empty_logs(const struct daemon *d, const char *name)
 	(void)!unlinkat(d->dirs.log_fd, name, AT_REMOVEDIR);
 }
 
+/* The identity in its state directory; damaged: it has no uid to check. */
+static void forget_read(const struct daemon *d, const char *name, struct identity *id)
+{
+	_cleanup_(close_fd) int fd = vm_state_open(d, name);
+	struct err unread = ERR_INIT;
+
+	if (fd >= 0)
+		identity_load(id, fd, &unread);
+}
+
+/* Moves its state away, and frees it. */
+static int forget_all(struct vms *vms, const char *name, const struct identity *id, struct err *e)
+{
+	_cleanup_(free_ptr) char *path = vm_path(name, NULL);
+	struct vm *vm = vms_find(vms, name);
+
+	if (forget_process(vm, id, e) < 0 || sweeper_take_state(vms->daemon->sweeper, path, e) < 0)
+		return e->number;
+	if (vm)
+		vms_forget(vms, vm);
+	networks_unclaim(vms->daemon->networks, name);
+	return 0;
+}
+
+int vm_discard(struct vms *vms, const char *name, struct err *e)
+{
+	_cleanup_(identity_release) struct identity id = IDENTITY_INIT;
+
+	forget_read(vms->daemon, name, &id);
+	if (forget_all(vms, name, &id, e) < 0)
+		return e->number;
+	return file_remove_tree(vms->daemon->dirs.log_fd, name, e);
+}
+
 int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks, struct err *e)
 {
 	struct daemon *d = vms->daemon;
 	_cleanup_(free_ptr) char *path = vm_path(name, NULL);
 	_cleanup_(identity_release) struct identity id = IDENTITY_INIT;
-	struct err unread = ERR_INIT;
-	struct vm *vm;
-	int fd, r;
+	int r;
 
 	vms_refresh(vms);
-	vm = vms_find(vms, name);
 	if (!conf_name_ok(name))
 		return err_set(e, ERR_USAGE, "'%s' is not a VM's name", name);
 	r = forget_file(d, name, e);
 	if (r < 0)
 		return r;
-	fd = vm_state_open(d, name);
-	if (fd < 0 && faccessat(d->dirs.state_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && !vm &&
-		!networks_claimed(d->networks, name)) {
+	if (faccessat(d->dirs.state_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+		!vms_find(vms, name) && !networks_claimed(d->networks, name)) {
 		err_set(e, ERR_NOT_FOUND, "nothing is stored for a VM '%s'", name);
 		return err_hint(e, "vmkeep check names those whose file is gone");
 	}
-	if (fd >= 0)
-		identity_load(&id, fd, &unread); /* damaged: no uid to check */
-	close_fd(&fd);
-	r = forget_process(vm, &id, e);
-	if (r == 0)
-		r = sweeper_take_state(d->sweeper, path, e);
+	forget_read(d, name, &id);
+	r = forget_all(vms, name, &id, e);
 	if (r == 0) {
 		log_info(name, "forgotten by %s", who);
 		*disks = forget_disks(&id);
 		forget_empty_logs(d, name);
-		if (vm)
-			vms_forget(vms, vm);
-		networks_unclaim(d->networks, name);
 	}
 	return r;
 }

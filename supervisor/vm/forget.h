@@ -14,4 +14,7 @@
  * (new array): paths of its disks, which are kept. Refused while the VM has a file or a process. */
 int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks, struct err *e);
 
+/* The same for a throw-away VM, whatever file has its name by now; its logs go, too. */
+int vm_discard(struct vms *vms, const char *name, struct err *e);
+
 #endif
