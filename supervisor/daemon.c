@@ -33,6 +33,7 @@
 #include "supervisor/guest/health.h"
 #include "supervisor/guest/parts.h"
 #include "supervisor/make/image.h"
+#include "supervisor/make/throwaway.h"
 #include "supervisor/make/trash.h"
 #include "supervisor/boot/down.h"
 #include "supervisor/vm/adopt.h"
@@ -237,6 +238,7 @@ static int daemon_build(struct daemon *d, struct err *e)
 			problems.count + problems.warnings);
 	conf_problems_release(&problems);
 	vms_adopt(d->vms);
+	throwaways_end(d);
 	vms_claim_vanished(d->vms);
 	verbs_take_up(d);
 	networks_sweep(d->networks);

@@ -112,6 +112,7 @@ enum api_trait {
 	API_SHARED = 256,  /* joins a running job of this verb for the same VM */
 	API_HARMS = 512,   /* stops, discards or overwrites something: never suggested */
 	API_ASKS = 1024,   /* the client shows a dry run and needs a yes, also without a terminal */
+	API_KEEPS = 2048, /* not for a throw-away VM: starts, changes, copies or keeps what it is */
 };
 
 struct api_verb {

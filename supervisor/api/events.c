@@ -16,6 +16,8 @@ const struct api_event api_events[] = {
 	{ "VM_REMOVED", "the file of a VM that does not run is gone", "name: the VM" },
 	{ "JOB_STARTED", "a job began that answers this client's request; only this client is told",
 	  "job: its number; verb: as in execute; name: the VM" },
+	{ "RUN_STARTED", "the VM that this client's vm-run is for was started; only this client is told",
+	  "name: the VM" },
 	{ "JOB_PROGRESS", "a job made progress",
 	  "job: its number; verb: as in execute; name: the VM; percent: 0 to 100, null where "
 	  "unknown; text: what is being done, or null" },

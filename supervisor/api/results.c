@@ -232,6 +232,11 @@ const struct api_field api_created[] = {
 	{ "state", API_TEXT, "of the VM; null for a dry run" },
 	END
 };
+const struct api_field api_ran[] = {
+	{ "name", API_ID, "of the VM that was there" },
+	{ "reason", API_TEXT, "why it ended" },
+	END
+};
 const struct api_field api_file[] = {
 	{ "path", API_TEXT },
 	{ "version", API_TEXT, "of the text, for vm-edit" },

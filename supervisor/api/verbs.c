@@ -19,7 +19,7 @@
 	"which one, if a disk has several of that name; snapshot list shows the ids" }
 
 const struct api_verb api_verbs[] = {
-	{ "vm-start", "start", API_ROLE_OWNER, API_VMS, API_JOB,
+	{ "vm-start", "start", API_ROLE_OWNER, API_VMS, API_JOB | API_KEEPS,
 	  .arg = {
 		{ "paused", API_BOOL, false, "--paused",
 		  "leave it paused at its first instruction" },
@@ -39,7 +39,7 @@ const struct api_verb api_verbs[] = {
 		"system, to rescue or to look: FILE is in the image directory, or for root any path. "
 		"Resets of the guest keep the CD; reboot, and any later start, are without it. The "
 		"VM's file does not change." },
-	{ "vm-stop", "stop", API_ROLE_OWNER, API_VMS, API_JOB | API_SHARED | API_NOT_BUSY | API_HARMS, { "shutdown" },
+	{ "vm-stop", "stop", API_ROLE_OWNER, API_VMS, API_JOB | API_SHARED | API_NOT_BUSY | API_HARMS | API_KEEPS, { "shutdown" },
 	  .arg = { TIMEOUT("how long the guest may take, instead of TimeoutStopSec=") },
 	  .result = "the state reached", .returns = { .members = api_life },
 	  .help = "ask guests to shut down, and wait until they are off",
@@ -53,7 +53,7 @@ const struct api_verb api_verbs[] = {
 	  .text = "Data that the guest has not written to its disks is lost. Deletes nothing: "
 		"destroy is virsh's name for this command." },
 	{ "vm-reboot", "reboot", API_ROLE_OWNER, API_VMS,
-	  API_JOB | API_NOT_BUSY | API_NEEDS_GUEST | API_JOINS | API_HARMS, { "restart" },
+	  API_JOB | API_NOT_BUSY | API_NEEDS_GUEST | API_JOINS | API_HARMS | API_KEEPS, { "restart" },
 	  .arg = {
 		TIMEOUT("how long the guest may take to shut down, instead of TimeoutStopSec="),
 	  },
@@ -94,7 +94,7 @@ const struct api_verb api_verbs[] = {
 		"all of it; disk images and logs are kept. Refused while its file, its drop-ins "
 		"or one of its processes exists." },
 	{ "vm-delete", "delete", API_ROLE_OWNER, API_VM,
-	  API_NOT_BUSY | API_JOB | API_HARMS | API_ASKS,
+	  API_NOT_BUSY | API_JOB | API_HARMS | API_ASKS | API_KEEPS,
 	  .arg = {
 		{ "disks", API_BOOL, false, "--disks",
 		  "move its disk images to the trash of their store, too, and remove its volumes", .harms = true },
@@ -114,7 +114,7 @@ const struct api_verb api_verbs[] = {
 		"at once, for good, which is said before it asks. CDs, bases, images that are only read, "
 		"and images that another VM has or is based on stay. If a store or another VM's file "
 		"cannot be read, nothing is deleted." },
-	{ "vm-rename", "rename", API_ROLE_OWNER, API_VM, API_NOT_BUSY | API_JOB, { "domrename" },
+	{ "vm-rename", "rename", API_ROLE_OWNER, API_VM, API_NOT_BUSY | API_JOB | API_KEEPS, { "domrename" },
 	  .arg = {
 		{ "new", API_NAME, true, "NEW", "the new name" },
 		FORCE_MANAGED,
@@ -126,7 +126,7 @@ const struct api_verb api_verbs[] = {
 		"new name; images with Path= keep theirs, and its addresses stay. Refused while another "
 		"VM names it in After= or Requires=, or if a Path= or Base= contains %n. If it is "
 		"interrupted, VM and images are as before or renamed; repeat it to finish it." },
-	{ "vm-clone", "clone", API_ROLE_OPERATOR, API_VM, API_NOT_BUSY | API_JOB,
+	{ "vm-clone", "clone", API_ROLE_OPERATOR, API_VM, API_NOT_BUSY | API_JOB | API_KEEPS,
 	  .arg = { { "new", API_NAME, true, "NEW", "the name of the new VM" } },
 	  .result = "what was made", .returns = { .members = api_cloned },
 	  .help = "make a new VM that is a full copy of a stopped one",
@@ -339,7 +339,32 @@ const struct api_verb api_verbs[] = {
 		"vmkeep-create own what they create, within their quota: their new images are called "
 		"NAME-ID.UUID.qcow2 (8 digits of the UUID); of those that are there, they may name as a "
 		"CD a file whose name ends in .iso, and in Base= those in images/." },
-	{ "vm-set", "set", API_ROLE_OWNER, API_VM, API_JOB,
+	{ "vm-run", NULL, API_ROLE_CREATE, API_NO_TARGET, API_JOB,
+	  .arg = {
+		{ "image", API_STRING, true, "IMAGE", "the image that its disk is based on, as in vm-create" },
+		{ "ttl", API_TIME, false, "--ttl TIME", "when it is ended in any case; no limit without it" },
+		{ "memory", API_STRING, false, "--memory SIZE", "the guest's memory, 1G if not given; without "
+		  "a unit in MiB" },
+		{ "cpus", API_STRING, false, "--cpus N", "the number of virtual CPUs" },
+		{ "network", API_WORDS, false, "-w, --network NETWORK", "a network, or none; default if not "
+		  "given; may be repeated" },
+		{ "bridge", API_WORDS, false, "--bridge BRIDGE", "a bridge of the host; may be repeated" },
+		{ "firmware", API_STRING, false, "--firmware FIRMWARE", "uefi if not given, as in create",
+		  CHOICES("uefi", "bios") },
+		{ "keys", API_WORDS, false, "--set SECTION.KEY=VALUE", "a further key of the VM; may be "
+		  "repeated" },
+	  },
+	  .result = "the VM that there was; the answer comes when it is gone",
+	  .returns = { .members = api_ran },
+	  .help = "make a throw-away VM, which lives as long as this request",
+	  .text = "Makes and starts a VM whose disk is an overlay on the image, which stays as it is, and sends "
+		"RUN_STARTED with its name: run- and eight digits. When the connection ends, or the VM, or ttl is "
+		"over, the VM is ended like pulling the plug, and its disk, file, history, logs, addresses and "
+		"user id are removed. If QEMU, the daemon or the host goes down, the next daemon does that. "
+		"Meanwhile it is in vm-list, where it counts for the quota of its owner; it can be looked at and killed, and its "
+		"guest used, but it cannot be changed, copied or started again. It has one disk of its own; further ones need ReadOnly=yes. Members of vmkeep-create may use "
+		"the images in images/ of the image directory." },
+	{ "vm-set", "set", API_ROLE_OWNER, API_VM, API_JOB | API_KEEPS,
 	  .arg = {
 		FORCE_MANAGED,
 		DRY_RUN("only show which lines would change"),
@@ -358,7 +383,7 @@ const struct api_verb api_verbs[] = {
 		"outside of the image directory; only operators may set other images, keys that are not "
 		"for owners, UUID= and X-... keys, remove disks or make them smaller. An owner's quota "
 		"must suffice." },
-	{ "vm-unset", "unset", API_ROLE_OWNER, API_VM, API_JOB,
+	{ "vm-unset", "unset", API_ROLE_OWNER, API_VM, API_JOB | API_KEEPS,
 	  .arg = {
 		FORCE_MANAGED,
 		DRY_RUN("only show which lines would be removed"),
@@ -369,7 +394,7 @@ const struct api_verb api_verbs[] = {
 	  .help = "remove keys from a VM's files, so that their defaults apply",
 	  .text = "Removes all lines that set the key, in the file and in drop-ins, and prints the value "
 		"now in force: the built-in default, or the one from [Defaults] in vmkeep.conf." },
-	{ "vm-enable", "enable", API_ROLE_OWNER, API_VMS, API_JOB,
+	{ "vm-enable", "enable", API_ROLE_OWNER, API_VMS, API_JOB | API_KEEPS,
 	  .arg = {
 		{ "last", API_BOOL, false, "--last", "only if it was up when the host went down: "
 		  "sets Enable=last" },
@@ -378,16 +403,16 @@ const struct api_verb api_verbs[] = {
 	  .result = "one row, as for set", .returns = { .columns = api_edit_row },
 	  .help = "let VMs start with the host: sets Enable=yes in their files",
 	  .text = "Does not start them now." },
-	{ "vm-disable", "disable", API_ROLE_OWNER, API_VMS, API_JOB,
+	{ "vm-disable", "disable", API_ROLE_OWNER, API_VMS, API_JOB | API_KEEPS,
 	  .arg = { FORCE_MANAGED },
 	  .result = "one row, as for set", .returns = { .columns = api_edit_row },
 	  .help = "do not start VMs with the host: sets Enable=no in their files",
 	  .text = "Does not stop VMs that are running." },
-	{ "vm-file", NULL, API_ROLE_OWNER, API_VM, 0,
+	{ "vm-file", NULL, API_ROLE_OWNER, API_VM, API_KEEPS,
 	  .arg = { FORCE_MANAGED },
 	  .result = "the VM's main file, for vm-edit", .returns = { .members = api_file },
 	  .help = "return a VM's file as it is, byte by byte" },
-	{ "vm-edit", "edit", API_ROLE_OWNER, API_VM, API_JOB,
+	{ "vm-edit", "edit", API_ROLE_OWNER, API_VM, API_JOB | API_KEEPS,
 	  .arg = {
 		FORCE_MANAGED,
 		{ "version", API_STRING, false, NULL, "the version, from vm-file, of the text that "
@@ -414,7 +439,7 @@ const struct api_verb api_verbs[] = {
 	  .help = "change the memory of a running guest with its balloon",
 	  .text = "Returns when the guest's memory size has changed. Lasts until the next "
 		"start; Memory= in the file is not changed." },
-	{ "snapshot-create", "snapshot create", API_ROLE_OWNER, API_VM, API_JOB,
+	{ "snapshot-create", "snapshot create", API_ROLE_OWNER, API_VM, API_JOB | API_KEEPS,
 	  { "snapshot-create", "snapshot-create-as" },
 	  .arg = { SNAPSHOT },
 	  .result = "its name", .returns = { .members = api_snapshot },
@@ -426,7 +451,7 @@ const struct api_verb api_verbs[] = {
 	  .result = "one row per snapshot, oldest first",
 	  .returns = { .columns = api_snapshot_row },
 	  .help = "list the snapshots of a VM" },
-	{ "snapshot-revert", "snapshot revert", API_ROLE_OWNER, API_VM, API_JOB | API_HARMS,
+	{ "snapshot-revert", "snapshot revert", API_ROLE_OWNER, API_VM, API_JOB | API_HARMS | API_KEEPS,
 	  { "snapshot-revert" },
 	  .arg = {
 		OLD_SNAPSHOT,

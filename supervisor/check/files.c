@@ -37,7 +37,7 @@ static void files_read_conf(struct vm *vm, struct conf_problems *p)
 	bool there;
 
 	conf_load_daemon(&defaults, d->dirs.config, &ignored);
-	there = conf_load_vm(&fresh, d->dirs.config, vm->name, &ctx, p);
+	there = conf_load_vm(&fresh, vms_dir(d->vms, vm->name), vm->name, &ctx, p);
 	if (there) {
 		conf_vm_release(&vm->file.conf);
 		vm->file.conf = fresh;
@@ -78,10 +78,12 @@ static void files_check_found(void *data, const char *name)
 	struct vm *vm = vms_find(vms, name);
 	struct conf_problems unused = { 0 };
 
-	GROW(f->vms.vm, f->vms.n, f->vms.cap);
+	/* the same name as a throw-away VM: that counts while it is there */
+	if (vms_find(&f->vms, name))
+		return;
 	if (!vm || !vms_is_current(vms, vm))
 		vm = check_vm(f->daemon, name, f->problems ? f->problems : &unused);
-	f->vms.vm[f->vms.n++] = vm;
+	vms_insert(&f->vms, vm);
 	conf_problems_release(&unused);
 }
 
@@ -106,6 +108,7 @@ void check_files_read(struct check_files *f, struct daemon *d, struct conf_probl
 	if (p)
 		conf_list_networks(d->dirs.config, files_check_network, f, p);
 	conf_list_vms(d->dirs.config, files_check_found, f, p);
+	conf_list_vms(d->dirs.throwaways, files_check_found, f, NULL);
 	if (p)
 		conf_list_ignored(d->dirs.config, p);
 	if (p)

@@ -34,7 +34,8 @@ void check_forgettable(struct daemon *d, const struct vms *files, struct conf_pr
 	for (struct dirent *f; dir && (f = readdir(dir));) {
 		const struct vm *vm = vms_find(d->vms, f->d_name);
 
-		if (!conf_name_ok(f->d_name) || conf_vm_stamp(d->dirs.config, f->d_name) ||
+		if (!conf_name_ok(f->d_name) ||
+			conf_vm_stamp(vms_dir(d->vms, f->d_name), f->d_name) ||
 			(vm && vm_state_has_process(vm->st.state)) ||
 			gone_moved(files, dirfd(dir), f->d_name))
 			continue;

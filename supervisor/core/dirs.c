@@ -281,6 +281,8 @@ int dirs_open(struct daemon_dirs *d, const struct daemon_options *o, struct err 
 		if (r == 0 && dirs[i].fd)
 			dirs_inherited_take(inherited, *dirs[i].fd);
 	}
+	if (r == 0)
+		d->throwaways = xasprintf("%s/run", d->run);
 	/* in this order, so that a daemon with the same STATE does not touch RUN */
 	if (r == 0)
 		r = dirs_lock_state(d, inherited, e);
@@ -375,9 +377,15 @@ static int dirs_need_part(const struct daemon_dirs *d, const char *name, struct 
 
 int dirs_run_parts(struct daemon_dirs *d, struct err *e)
 {
-	int vms = dirs_need_part(d, "vms", e), gone = vms < 0 ? vms : dirs_need_part(d, "gone", e);
+	static const char *const parts[] = { "vms", "gone", "run" };
+	int r = 0;
 
-	return gone < 0 ? gone : vms || gone;
+	for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(parts); i++) {
+		int part = dirs_need_part(d, parts[i], e);
+
+		r = part < 0 ? part : r || part;
+	}
+	return r;
 }
 
 void dirs_release(struct daemon_dirs *d)
@@ -386,6 +394,7 @@ void dirs_release(struct daemon_dirs *d)
 	free(d->state);
 	free(d->run);
 	free(d->log);
+	free(d->throwaways);
 	close_fd(&d->state_lock);
 	close_fd(&d->run_lock);
 	close_fd(&d->state_fd);

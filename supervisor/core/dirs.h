@@ -18,6 +18,7 @@
 
 struct daemon_dirs { /* absolute paths, and fds of our directories */
 	char *config, *state, *run, *log;
+	char *throwaways; /* RUN/run: files of VMs that `run` made */
 	int state_fd, run_fd, log_fd;
 	int state_lock, run_lock; /* the lock files */
 };
@@ -37,7 +38,7 @@ int dirs_run_again(struct daemon_dirs *d, struct err *e);
  * directory now: a directory that was moved away may be on its way elsewhere, and still works. The
  * result is the number of lost directories. */
 int dirs_kept_again(struct daemon_dirs *d, struct err *e);
-/* Creates RUN/vms and RUN/gone if they are missing. 1: one was. */
+/* Creates RUN/vms, RUN/gone and RUN/run if they are missing. 1: one was. */
 int dirs_run_parts(struct daemon_dirs *d, struct err *e);
 /* Before exec of a successor: passes the locks on in the environment, without releasing them.
  * dirs_open() picks them up. */

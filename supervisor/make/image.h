@@ -17,6 +17,8 @@ struct daemon;
 /* The folder of a store that images have which are known by a name: images/NAME.qcow2. */
 #define IMAGE_DIR "images"
 #define IMAGE_END ".qcow2"
+/* The folder for overlays of throw-away VMs. */
+#define IMAGE_OVERLAYS ".run"
 
 /* answer: borrowed; NULL with e. Called once, from the loop. */
 typedef void image_fn(void *data, const json_t *answer, const struct err *e);

@@ -4,6 +4,8 @@
  *
  *   {"do": "size", "path": "images/a.qcow2"}
  *       -> {"size": bytes that a guest sees, "room", "all": of its file system}
+ *   {"do": "overlay", "path": "images/a.qcow2"}   the same, for an overlay in .run, which it makes
+ *   {"do": "discard", "overlay": ".run/a.qcow2"}   removes it, if it is there -> {}
  *   {"do": "list"}   -> {"rows": [[name, size, bytes on disk, URL, digest, time]]}
  *   {"do": "begin", "image": "a", "digest": HEX}
  *       -> {"there": true}, or {"path": of the partial file, "dir": of the store, "has": its digest;
@@ -154,6 +156,32 @@ static json_t *image_size(struct image *m, struct err *e)
 	return json_pack("{s:I, s:I, s:I}", "size", (json_int_t)size, "room",
 		(json_int_t)(v.f_bavail * v.f_frsize), "all",
 		(json_int_t)(v.f_blocks * v.f_frsize));
+}
+
+/* --- overlays of throw-away VMs --- */
+
+static json_t *image_overlay(struct image *m, struct err *e)
+{
+	if (mkdirat(m->dir, IMAGE_OVERLAYS, 0700) == 0 || errno == EEXIST)
+		return image_size(m, e);
+	err_errno(e, "create '%s/" IMAGE_OVERLAYS "'", m->store);
+	return NULL;
+}
+
+static json_t *image_discard(struct image *m, struct err *e)
+{
+	static const char folder[] = IMAGE_OVERLAYS "/";
+	const char *path = image_text(m, "overlay");
+	const char *name = strncmp(path, folder, strlen(folder)) == 0 ? path + strlen(folder) : "";
+	_cleanup_(close_fd) int dir =
+		image_openat2(m->dir, IMAGE_OVERLAYS, O_RDONLY | O_DIRECTORY, 0);
+
+	if ((dir < 0 && errno == ENOENT) ||
+		(dir >= 0 && *name && !strchr(name, '/') &&
+			(unlinkat(dir, name, 0) == 0 || errno == ENOENT)))
+		return json_object();
+	err_errno(e, "remove '%s/%s'", m->store, path);
+	return NULL;
 }
 
 /* --- images by name --- */
@@ -422,6 +450,8 @@ static const struct {
 	json_t *(*act)(struct image *m, struct err *e);
 } image_acts[] = {
 	{ "size", image_size },
+	{ "overlay", image_overlay },
+	{ "discard", image_discard },
 	{ "list", image_list },
 	{ "begin", image_begin },
 	{ "place", image_place },

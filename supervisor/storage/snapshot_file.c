@@ -210,7 +210,7 @@ static void file_boot(struct snapshot_op *op, struct vm *vm)
 	op->running = snapshot_record_running(op->record);
 	op->booted = true;
 	job_progress(op->job, 0, 0, "starting it, paused");
-	if (r < 0 || vm_start_for(vm, op->job->who, &e) < 0)
+	if (r < 0 || vm_start_for(vm, true, op->job->who, &e) < 0)
 		snapshot_end(op, NULL, &e);
 	else
 		vm_wait(vm, VM_GOAL_UP, 0, file_on_up, op);

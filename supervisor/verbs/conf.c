@@ -110,7 +110,7 @@ void verb_cat(struct vm *vm, struct request *r)
 	else if (vm->file.orphan)
 		conf_vm_dump(&vm->proc.conf, false, &text);
 	else
-		conf_load_vm_texts(&text, vm->daemon->dirs.config, vm->name, &e);
+		conf_load_vm_texts(&text, vms_dir(vm->daemon->vms, vm->name), vm->name, &e);
 	request_answer(r, json_pack("{s:s}", "text", text.data ? text.data : ""), &e);
 	buf_release(&text);
 }

@@ -28,7 +28,8 @@ static void name_on_vm(void *data, const char *name)
 static int name_check_state(struct vms *vms, const char *name, struct err *e)
 {
 	json_t *vanished = vanished_names(vms), *one;
-	bool found = vms_find(vms, name) != NULL; /* an orphan still runs */
+	const struct vm *vm = vms_find(vms, name); /* an orphan still runs */
+	bool found = vm != NULL;
 	size_t i;
 
 	json_array_foreach (vanished, i, one)
@@ -36,6 +37,8 @@ static int name_check_state(struct vms *vms, const char *name, struct err *e)
 	json_decref(vanished);
 	if (!found)
 		return 0;
+	if (vm && vm->file.throwaway)
+		return err_set(e, ERR_CONFLICT, "a throw-away VM has the name '%s'", name);
 	err_set(e, ERR_CONFLICT, "there is state of a VM '%s' whose file is gone", name);
 	return err_hint(e, "vmkeep forget %s removes it; or choose another name", name);
 }

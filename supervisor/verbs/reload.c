@@ -88,7 +88,7 @@ static void verb_reload_plan_vms(struct daemon *d, const struct check_files *f, 
 		const struct vm *vm = d->vms->vm[i];
 		struct plan p = { rows, "vm", vm->name, NULL };
 
-		if (vm->file.orphan || conf_vm_stamp(d->dirs.config, vm->name))
+		if (vm->file.orphan || conf_vm_stamp(vms_dir(d->vms, vm->name), vm->name))
 			continue;
 		verb_reload_plan_row(&p, "gone", NULL,
 			vm_state_has_process(vm->st.state) ? "when it has ended" : "now");

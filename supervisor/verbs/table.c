@@ -29,6 +29,7 @@ const struct verb_row verb_table[] = {
 	{ "vm-set",              .on_vm = verb_set },
 	{ "vm-unset",            .on_vm = verb_unset },
 	{ "vm-create",           .on_daemon = verb_create },
+	{ "vm-run",              .on_daemon = verb_run },
 	{ "vm-enable",           .on_vm = verb_enable },
 	{ "vm-disable",          .on_vm = verb_disable },
 	{ "vm-file",             .on_vm = verb_file },
@@ -99,7 +100,7 @@ void verbs_run(void *data, struct request *r)
 	vm = verb_vm(data, r);
 	if (vm && v->role > API_ROLE_VIEW && !(v->traits & API_STREAM))
 		verb_record_errors(data, r);
-	if (!vm || (!(v->traits & API_JOINS) && !verb_may(r, vm)))
+	if (!vm || !verb_may_keep(r, vm) || (!(v->traits & API_JOINS) && !verb_may(r, vm)))
 		return;
 	if (row->records)
 		verb_record(vm, r, row->records);

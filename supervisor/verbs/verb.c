@@ -221,6 +221,18 @@ bool verb_may(struct request *r, const struct vm *vm)
 	       (!(needs & API_NEEDS_GUEST) || verb_has_guest(r, vm));
 }
 
+bool verb_may_keep(struct request *r, const struct vm *vm)
+{
+	struct err e = ERR_INIT;
+
+	if (!vm->file.throwaway || !(request_verb(r)->traits & API_KEEPS))
+		return true;
+	err_set(&e, ERR_WRONG_STATE, "is a throw-away VM, which ends with the command in it");
+	err_hint(&e, "vmkeep kill %s", vm->name);
+	request_error(r, &e);
+	return false;
+}
+
 int verb_may_lose(const struct vm *vm, struct err *e)
 {
 	if (!vm->file.have_conf || !vm->file.conf.protect)

@@ -37,6 +37,8 @@ struct vm *verb_vm(struct daemon *d, struct request *r);
 struct vm *verb_vm_after(struct daemon *d, const char *name, struct err *e);
 /* Checks the requirements of the verb's row; false: a refusal has been sent. */
 bool verb_may(struct request *r, const struct vm *vm);
+/* False: it is a throw-away VM, and the verb is for others; the refusal has been sent. */
+bool verb_may_keep(struct request *r, const struct vm *vm);
 /* Refuses what Protect=yes protects from. */
 int verb_may_lose(const struct vm *vm, struct err *e);
 /* For a client without a group role: true if it owns this VM according to the VM's current
@@ -82,6 +84,8 @@ verb_fn verb_create;
 /* delete.c */
 verb_vm_fn verb_delete;
 verb_vm_fn verb_rename;
+/* run.c */
+verb_fn verb_run;
 /* daemon.c */
 verb_fn verb_version, verb_debug_loop, verb_jobs, verb_job_cancel;
 /* edit.c */

@@ -35,8 +35,8 @@ static void gone_set_end_reason(struct vm *vm, const struct policy_verdict *v)
 static struct policy_verdict gone_decide(struct vm *vm)
 {
 	/* not wanted any more: a VM without a file; a process started for an operation, unless
-	 * somebody has requested a start since; disks from two points in time */
-	bool served = vm->st.serves[0] && vm->st.want != VM_WANT_RESTART;
+	 * somebody has requested a start since; a throw-away VM; disks from two points in time */
+	bool served = vm->file.throwaway || (vm->st.serves[0] && vm->st.want != VM_WANT_RESTART);
 	bool wanted = vm->st.want != VM_WANT_STOPPED && !vm->file.orphan && !served && !vm->revert;
 
 	if (wanted && vm->st.want == VM_WANT_RESTART) {

@@ -47,6 +47,14 @@ void vms_remove(struct vms *vms, const struct vm *vm)
 	memmove(vms->vm + i, vms->vm + i + 1, (--vms->n - i) * sizeof(struct vm *));
 }
 
+const char *vms_dir(struct vms *vms, const char *name)
+{
+	const struct daemon_dirs *dirs = &vms->daemon->dirs;
+	const struct vm *vm = vms_find(vms, name);
+
+	return vm && vm->file.throwaway ? dirs->throwaways : dirs->config;
+}
+
 /* --- observers --- */
 
 void vms_observe(struct vms *vms, struct vm_observer *o)

@@ -34,7 +34,8 @@ static char *trouble_of_file(const struct vm *vm)
 
 char *vm_reason_text(const struct vm *vm)
 {
-	_cleanup_(free_ptr) char *file = trouble_of_file(vm);
+	_cleanup_(free_ptr) char *file =
+		vm->file.throwaway ? xstrdup("throw-away VM") : trouble_of_file(vm);
 
 	return xasprintf(
 		"%s%s%s", file ? file : "", file && vm->st.reason[0] ? "; " : "", vm->st.reason);

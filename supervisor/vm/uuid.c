@@ -13,7 +13,10 @@
 
 bool uuid_file_is_gone(const struct vm *vm)
 {
-	return vm->file.orphan || !conf_vm_stamp(vm->daemon->dirs.config, vm->name);
+	const struct daemon_dirs *dirs = &vm->daemon->dirs;
+
+	return vm->file.orphan ||
+	       !conf_vm_stamp(vm->file.throwaway ? dirs->throwaways : dirs->config, vm->name);
 }
 
 static bool uuid_is_of(const struct vm *o, const char *uuid)

@@ -14,8 +14,7 @@ static const char former_file[] = "former.json"; /* {"version": 1, "names": [..]
 const char *vanished_next(DIR *dir, struct vms *vms, bool orphans)
 {
 	for (struct dirent *d; dir && (d = readdir(dir));)
-		if (conf_name_ok(d->d_name) &&
-			!conf_vm_stamp(vms->daemon->dirs.config, d->d_name) &&
+		if (conf_name_ok(d->d_name) && !conf_vm_stamp(vms_dir(vms, d->d_name), d->d_name) &&
 			(orphans || !vms_find(vms, d->d_name)))
 			return d->d_name;
 	return NULL;

@@ -91,6 +91,7 @@ struct vm_resets { /* resets by the running guest itself */
 struct vm_file {	     /* what the operator wrote */
 	struct conf_vm conf; /* defaults if never parsed; of an orphan, the last */
 	bool have_conf, orphan;
+	bool throwaway;	    /* made by `run`: its file is in RUN/run, and ends with it */
 	char *problems;	    /* of a file that no longer parses; conf keeps its last valid content */
 	uint64_t stamp;	    /* hash of the files that conf was read from */
 	uint64_t stamp_now; /* as found by vms_reload() */
@@ -268,10 +269,10 @@ int vm_is_free(struct vm *vm, struct err *e);
 int vm_start(struct vm *vm, bool paused, const char *who, struct err *e);
 /* As vm_start(), but nobody reads the error: policy retries when the host is the cause. */
 int vm_start_at_boot(struct vm *vm, struct err *e);
-/* Starts the VM paused for the operation named by vm->busy. The operation either hands the
+/* Starts the VM, perhaps paused, for the operation named by vm->busy. The operation either hands the
  * process to the guest with vm_keep() or ends it. If the daemon dies first, the next daemon ends
  * it. */
-int vm_start_for(struct vm *vm, const char *who, struct err *e);
+int vm_start_for(struct vm *vm, bool paused, const char *who, struct err *e);
 void vm_keep(struct vm *vm);
 int vm_stop(struct vm *vm, double timeout, const char *who, struct err *e); /* < 0: as configured */
 /* The same two for the host's shutdown: with Enable=last the VM starts again with the host. */

@@ -74,9 +74,9 @@ void vms_free(struct vms *vms)
 }
 
 /* Hash of everything a VM's configuration is made from; 0: no file. */
-static uint64_t vms_stamp_of(const struct vms *vms, const char *name)
+static uint64_t vms_stamp_of(struct vms *vms, const char *name)
 {
-	uint64_t own = conf_vm_stamp(vms->daemon->dirs.config, name);
+	uint64_t own = conf_vm_stamp(vms_dir(vms, name), name);
 	uint64_t all = own * 31 + vms->daemon->conf_stamp;
 
 	return own ? all + !all : 0;
@@ -173,7 +173,7 @@ static void vms_refresh_all(struct vms *vms, struct vm *vm, uint64_t stamp, stru
 
 	/* %u may be used before the first start */
 	identity_make_uuid(&vm->identity);
-	if (!conf_load_vm(&fresh, d->dirs.config, vm->name, &ctx, &own))
+	if (!conf_load_vm(&fresh, vms_dir(vms, vm->name), vm->name, &ctx, &own))
 		conf_problem(&own, &(struct conf_place){ 0 }, NULL,
 			"the file of VM '%s' was removed while it was read", vm->name);
 	vm->file.stamp = stamp;
@@ -238,6 +238,9 @@ static void vms_found_file(void *data, const char *name)
 	struct vm *vm = vms_find(f->vms, name);
 	uint64_t stamp = vm ? vm->file.stamp_now : vms_stamp_of(f->vms, name);
 
+	/* a file of this name counts when the throw-away VM is gone */
+	if (vm && vm->file.throwaway)
+		return;
 	if (!vm)
 		vm = vms_add(f->vms, name);
 	vm->file.elsewhere = conf_vm_is_elsewhere(f->vms->daemon->dirs.config, name);
@@ -264,7 +267,7 @@ void vms_reload(struct vms *vms, struct conf_problems *p)
 	vms_observed_reload(vms);
 }
 
-static bool vms_changed_elsewhere(const struct vms *vms)
+static bool vms_changed_elsewhere(struct vms *vms)
 {
 	for (size_t i = 0; i < vms->n; i++)
 		if (vms->vm[i]->file.elsewhere &&
@@ -377,13 +380,13 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e)
 
 bool vms_exists(struct vms *vms, const char *name, struct err *e)
 {
-	if (conf_vm_stamp(vms->daemon->dirs.config, name) || vms_find(vms, name))
+	if (conf_vm_stamp(vms_dir(vms, name), name) || vms_find(vms, name))
 		return true;
 	vms_not_found(vms, name, e);
 	return false;
 }
 
-bool vms_is_current(const struct vms *vms, const struct vm *vm)
+bool vms_is_current(struct vms *vms, const struct vm *vm)
 {
 	const char *config = vms->daemon->dirs.config;
 
@@ -405,7 +408,8 @@ bool vms_owned(struct vms *vms, const char *name,
 	daemon_look_conf(d);
 	if (vm && vms_is_current(vms, vm))
 		return is(data, &vm->file.conf.owner);
-	owned = conf_load_vm(&now, d->dirs.config, name, &ctx, &ignored) && is(data, &now.owner);
+	owned = conf_load_vm(&now, vms_dir(vms, name), name, &ctx, &ignored) &&
+		is(data, &now.owner);
 	conf_problems_release(&ignored);
 	conf_vm_release(&now);
 	return owned;

@@ -112,12 +112,12 @@ int vm_start_at_boot(struct vm *vm, struct err *e)
 	return wish_start(vm, false, true, vm_boot_requester(vm), e);
 }
 
-int vm_start_for(struct vm *vm, const char *who, struct err *e)
+int vm_start_for(struct vm *vm, bool paused, const char *who, struct err *e)
 {
 	int r;
 
 	snprintf(vm->st.serves, sizeof vm->st.serves, "%s", vm->busy);
-	r = wish_start(vm, true, false, who, e);
+	r = wish_start(vm, paused, false, who, e);
 	if (r < 0)
 		vm->st.serves[0] = '\0';
 	return r;
