@@ -6,6 +6,7 @@ import numbers
 import vmk
 from test_agent import DISK, boot
 from test_image_fetch import server  # noqa: F401 (a fixture)
+from test_run import image, running
 
 TYPES = {
     "text": lambda v, f: isinstance(v, str),
@@ -70,6 +71,13 @@ class Told:
         self.asked.add((execute, other))
         return value
 
+    def run(self, world):
+        """Its answer comes when another request has ended the VM."""
+        run = running(world)
+        world.ok("kill", run.name)
+        assert is_as_told(run.result(), self.returns["vm-run", None])
+        self.asked.add(("vm-run", None))
+
 
 def test_each_answer_is_as_the_schema_says(daemon, linux, server):
     told = Told(daemon)
@@ -109,6 +117,8 @@ def test_each_answer_is_as_the_schema_says(daemon, linux, server):
     a("vm-cmdline")
     told.call("vm-create", **{"name": "new", "disk": ["1M"], "dry-run": True})
     told.call("vm-create", name="new", disk=["1M"])
+    image(daemon)
+    told.run(daemon)
     a("vm-set", changes=["VM.CPUs=2", "NIC.lan.Link=up"])
     a("vm-set", **{"changes": ["VM.CPUs=3"], "dry-run": True})
     a("vm-enable")
