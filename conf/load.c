@@ -187,6 +187,18 @@ bool conf_load_network(
 	return t.main != READ_ABSENT;
 }
 
+bool conf_load_image(
+	struct conf_image *out, const char *dir, const char *name, struct conf_problems *p)
+{
+	struct conf_texts t = { .main = READ_ABSENT };
+
+	if (conf_name_ok(name))
+		load_texts_read(&t, dir, name, ".ini", p);
+	conf_image_parse(out, name, t.source, t.n, p);
+	load_texts_release(&t);
+	return t.main != READ_ABSENT;
+}
+
 bool conf_load_daemon(struct conf_daemon *out, const char *dir, struct conf_problems *p)
 {
 	struct conf_texts t = { 0 };

@@ -5,6 +5,7 @@
  *   vmkeep.conf          the daemon; optional
  *   NAME.vm              a VM, overridden by NAME.vm.d/(any).conf in name order
  *   NAME.network         a network
+ *   images.d/NAME.ini    an entry of the catalogue of images
  *
  * Ignores dot files, (any)~, .bak and .dpkg-(any). Refuses a file or directory that anyone but
  * root and the daemon's own user can write: whoever writes it decides what runs. Never writes
@@ -14,6 +15,7 @@
 #define CONF_LOAD_H
 
 #include "conf/conf.h"
+#include "conf/image.h"
 
 enum { CONF_DROPINS_MAX = 64 };
 
@@ -24,6 +26,8 @@ bool conf_load_vm(struct conf_vm *out, const char *dir, const char *name,
 /* False if there is no such file; out then holds the defaults. */
 bool conf_load_network(
 	struct conf_network *out, const char *dir, const char *name, struct conf_problems *p);
+bool conf_load_image(
+	struct conf_image *out, const char *dir, const char *name, struct conf_problems *p);
 bool conf_load_daemon(struct conf_daemon *out, const char *dir, struct conf_problems *p);
 
 /* The texts of a VM's files as they are, in the order in which they apply, or NULL with e:

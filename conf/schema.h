@@ -93,7 +93,8 @@ struct conf_schema {
 	size_t ignored; /* offset of the conf_list for X- keys */
 };
 
-extern const struct conf_schema conf_vm_schema, conf_network_schema, conf_daemon_schema;
+extern const struct conf_schema conf_vm_schema, conf_network_schema, conf_daemon_schema,
+	conf_image_schema;
 
 const struct conf_section *conf_section_find(const struct conf_schema *s, const char *name);
 const struct conf_key *conf_key_find(const struct conf_section *s, const char *name);

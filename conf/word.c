@@ -53,6 +53,20 @@ bool conf_word_absolute(const char *s)
 	return *s == '/';
 }
 
+bool conf_word_https(const char *s)
+{
+	return strncmp(s, "https://", 8) == 0 && s[8];
+}
+
+bool conf_word_digest(const char *s)
+{
+	size_t digits = strncmp(s, "sha256:", 7) == 0	? 64
+			: strncmp(s, "sha512:", 7) == 0 ? 128
+							: 0;
+
+	return digits && strspn(s + 7, "0123456789abcdefABCDEF") == digits && !s[7 + digits];
+}
+
 bool conf_word_label(const char *s)
 {
 	return word(s, "-", 63) && s[strlen(s) - 1] != '-';

@@ -9,9 +9,11 @@
 
 bool conf_word_address(const char *s);	/* IPv4, perhaps with a prefix length */
 bool conf_word_absolute(const char *s); /* absolute path */
+bool conf_word_digest(const char *s);	/* "sha256:" or "sha512:", and hex digits */
 bool conf_word_domain(const char *s);	/* "vm.internal" */
 bool conf_word_feature(const char *s);	/* CPU feature, "+x" or "-x" */
 bool conf_word_file(const char *s);	/* one path component */
+bool conf_word_https(const char *s);	/* https:// URL */
 bool conf_word_ifname(const char *s);	/* network interface name */
 bool conf_word_ip(const char *s);	/* IPv4 or IPv6 */
 bool conf_word_label(const char *s);	/* one label of a DNS name */

@@ -66,6 +66,7 @@ static int keys(const char *which)
 		{ "vm", &conf_vm_schema },
 		{ "network", &conf_network_schema },
 		{ "daemon", &conf_daemon_schema },
+		{ "image", &conf_image_schema },
 	};
 	const struct conf_schema *schema = NULL;
 

@@ -109,7 +109,7 @@ static void defaults_too(void **state)
 }
 
 static const struct conf_schema *const schemas[] = { &conf_vm_schema, &conf_network_schema,
-	&conf_daemon_schema };
+	&conf_daemon_schema, &conf_image_schema };
 
 /* The old key no longer exists, the new one does, and can be reached. */
 static void each_row_leads_to_a_key(void **state)

@@ -10,11 +10,12 @@
 #include "conf/value.h"
 #include "tests/unit/conf_case.h"
 
-enum { SCHEMAS = 3 };
+enum { SCHEMAS = 4 };
 static const struct conf_schema *const schemas[SCHEMAS] = {
 	&conf_vm_schema,
 	&conf_network_schema,
 	&conf_daemon_schema,
+	&conf_image_schema,
 };
 
 typedef void row_fn(const struct conf_section *s, const struct conf_key *k);
@@ -102,7 +103,8 @@ static bool set_other(const struct conf_key *k, void *object, const void *preset
 	static const char *const texts[] = {
 		"no", "yes", "down", "3M", "7h", "7", "x1", "/x/y", "+x", "10.0.0.7", UUID,
 		"52:54:00:00:00:07", "pc", "10.0.0.1/24", "10.0.0.2-10.0.0.7", "error", "700",
-		"50%", "lease", "32M",
+		"50%", "lease", "32M", "https://x/y",
+		"sha256:0000000000000000000000000000000000000000000000000000000000000000",
 		"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7GVx1ZbW9rJ1d2cXl6a3Zta2VlcHZta2VlcHZta2Vl"
 	};
 
