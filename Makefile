@@ -5,6 +5,7 @@ VERSION := 0.1.0
 PREFIX  ?= /usr
 BINDIR  ?= $(PREFIX)/bin
 LIBEXECDIR ?= $(PREFIX)/lib/vmkeep
+DATADIR ?= $(PREFIX)/share/vmkeep
 MANDIR  ?= $(PREFIX)/share/man
 UNITDIR ?= /lib/systemd/system
 COMPDIR ?= $(PREFIX)/share/bash-completion/completions
@@ -20,6 +21,7 @@ WARN := -Wall -Wextra -Wpedantic -Wshadow -Wvla -Wundef -Wformat=2 -Wstrict-prot
 	-Wno-unused-parameter \
 	-Wno-enum-float-conversion # callbacks need not use all parameters; enums here also name seconds, which clang 18 would reject
 CPPFLAGS += -D_GNU_SOURCE -DVMKEEP_VERSION='"$(VERSION)"' -DVMKEEP_LIBEXECDIR='"$(LIBEXECDIR)"' \
+	-DVMKEEP_DATADIR='"$(DATADIR)"' \
 	-I. -I$(B) -isystem /usr/include/libnl3 $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 CFLAGS  ?= -Os -g
 CFLAGS  += -std=c11 $(WARN) $(if $(WERROR),-Werror) -fstack-protector-strong -fPIE \
@@ -55,10 +57,10 @@ link = $(if $(V),,@echo "  LD    $@";)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter 
 $(B)/stores/%: scripts/stores/%
 	@install -D -m 755 $< $@
 
-# Contains the path of the installed vmkeep-jail: rebuilt if that changes between make and make install.
-$(B)/supervisor/daemon.o: $(B)/libexecdir
-$(B)/libexecdir: FORCE
-	@mkdir -p $(@D); echo '$(LIBEXECDIR)' | cmp -s - $@ || echo '$(LIBEXECDIR)' >$@
+# Contain paths of what is installed: rebuilt if these change between make and make install.
+$(B)/supervisor/daemon.o $(B)/supervisor/make/catalogue.o: $(B)/paths
+$(B)/paths: FORCE
+	@mkdir -p $(@D); echo '$(LIBEXECDIR) $(DATADIR)' | cmp -s - $@ || echo '$(LIBEXECDIR) $(DATADIR)' >$@
 .PHONY: FORCE
 
 $(B)/vmkeepd: $(B)/supervisor/daemon.o $(call libs,supervisor/verbs)
@@ -156,7 +158,7 @@ lint: format-check ## layout, English, gcc and clang with -Werror, cppcheck, cla
 	@mkdir -p build/lint/cppcheck
 	@cppcheck -q -j$(JOBS) --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches --library=scripts/cppcheck.cfg --cppcheck-build-dir=build/lint/cppcheck \
-		-D_GNU_SOURCE -DVMKEEP_VERSION='""' -DVMKEEP_LIBEXECDIR='""' -I. $(LINT_SRC)
+		-D_GNU_SOURCE -DVMKEEP_VERSION='""' -DVMKEEP_LIBEXECDIR='""' -DVMKEEP_DATADIR='""' -I. $(LINT_SRC)
 	$(SUB) -j$(JOBS) tidy
 FORMAT     = clang-format-19 # the same version on every Debian
 FORMAT_SRC = $(shell git ls-files '*.[ch]' 2>/dev/null || find base conf net qmp scripts supervisor tests -name '*.[ch]')

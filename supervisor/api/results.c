@@ -455,13 +455,19 @@ const struct api_field api_store_row[] = {
 
 const struct api_field api_image_row[] = {
 	{ "name", API_ID },
+	{ "state", API_TEXT, "ready: in a store; available: image fetch or create --image fetches it; "
+	  "unusable: its file in the catalogue has errors" },
 	{ "store", API_TEXT },
 	{ "size", API_BYTES, "of the disk that a guest sees" },
 	{ "used", API_BYTES, "in its store" },
 	{ "vms", API_TEXTS, "whose files name it" },
-	{ "url", API_TEXT, "that it was fetched from" },
-	{ "digest", API_TEXT },
+	{ "user", API_TEXT, "that it is made for, by the catalogue" },
+	{ "url", API_TEXT, "that it comes from" },
+	{ "digest", API_TEXT, "that it has" },
+	{ "proof", API_TEXT, "whose word for the digest that is: digest, of who fetched it; catalogue; "
+	  "signature, of the server's checksum file; https, that file without a signature" },
 	{ "fetched", API_DATE },
+	{ "description", API_TEXT, "by the catalogue, or what is wrong with its file" },
 	END
 };
 

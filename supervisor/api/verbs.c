@@ -299,7 +299,10 @@ const struct api_verb api_verbs[] = {
 		{ "disk", API_WORDS, false, "--disk DISK", "a size as in 20G, a path, or keys of [Disk] as "
 		  "in size=20G,bus=scsi; may be repeated; a size without a unit is in GiB" },
 		{ "image", API_STRING, false, "--image IMAGE", "the first disk is based on this image: "
-		  "NAME for images/NAME.qcow2 in its store, or the path of another one there" },
+		  "NAME for images/NAME.qcow2 in its store, which is fetched if it is only in the catalogue; "
+		  "an https:// URL, which is fetched; or the path of another one in the store" },
+		{ "digest", API_STRING, false, "--digest DIGEST", "sha256:HEX or sha512:HEX, of an image that "
+		  "is a URL", .client = true },
 		{ "iso", API_STRING, false, "--iso, --cdrom FILE", "a CD to install from" },
 		{ "network", API_WORDS, false, "-w, --network NETWORK", "a network, none, or keys of [NIC] "
 		  "as in default,mac=52:54:00:11:22:33; default if not given; may be repeated" },
@@ -308,7 +311,8 @@ const struct api_verb api_verbs[] = {
 		  "with a prefix length, for cloud-init" },
 		{ "gateway", API_STRING, false, "--gateway ADDRESS", "the gateway of a NIC on a bridge" },
 		{ "user", API_STRING, false, "--user USER", "the user that cloud-init makes in the guest; with "
-		  "--ssh-key by default your own name, or admin if you are root" },
+		  "--ssh-key by default that of the image in the catalogue, or your own name, or admin if you "
+		  "are root" },
 		{ "ssh-key", API_WORDS, false, "--ssh-key KEY", "a public key of ssh for that user, or a file "
 		  "with some; may be repeated" },
 		{ "cloud-init", API_STRING, false, "--cloud-init FILE", "a file of root's with user data for "
@@ -587,26 +591,29 @@ const struct api_verb api_verbs[] = {
 	{ "image-list", "image list", API_ROLE_VIEW, API_NO_TARGET, API_PROGRAMS, { NULL },
 	  .result = "one row per image", .returns = { .columns = api_image_row },
 	  .help = "list the images that new VMs can be based on",
-	  .text = "These are the files images/NAME.qcow2 of all stores; create --image NAME makes a VM "
-		"of one. A store that cannot be read is left out: store list shows why." },
+	  .text = "These are the files images/NAME.qcow2 of all stores, and the images of the catalogue "
+		"that are in none; create --image NAME makes a VM of one. A store that cannot be read is "
+		"left out: store list shows why." },
 
 	{ "image-fetch", "image fetch", API_ROLE_OPERATOR, API_NO_TARGET, API_JOB,
 	  .arg = {
 		{ "image", API_NAME, true, "NAME", "the name that it gets here" },
-		{ "url", API_STRING, true, "URL", "https:// only" },
-		{ "digest", API_STRING, false, "--digest DIGEST", "sha256:HEX, as published with the "
-		  "image; required, unless the URL ends with #sha256=HEX" },
+		{ "url", API_STRING, false, "URL", "https:// only; as the catalogue says if not given" },
+		{ "digest", API_STRING, false, "--digest DIGEST", "sha256:HEX or sha512:HEX, as published "
+		  "with the image; required with a URL, unless that ends with #sha256=HEX" },
 		{ "store", API_NAME, false, "--store STORE", "default if not given" },
 	  },
 	  .result = "the image", .returns = { .members = api_fetched },
 	  .help = "fetch a qcow2 image from an https server into a store",
-	  .text = "It becomes images/NAME.qcow2 of the store, if it has the digest and is a qcow2 image "
+	  .text = "Without a URL, the catalogue says where the image comes from, and whose word is taken "
+		"for its digest: see THE CATALOGUE in vmkeepd(8). "
+		"It becomes images/NAME.qcow2 of the store, if it has the digest and is a qcow2 image "
 		"that refers to no other file; nothing is replaced. What was fetched is kept when the "
 		"connection breaks, the server sends less than 1 KiB/s for a minute, or the job is "
 		"cancelled, and the next fetch of the same digest continues with it. Of what would leave less than "
 		"1 GiB, or a twentieth of the file system if that is less, nothing is kept. curl runs in a jail: "
 		"it sees the host's network, the certificates in /etc/ssl/certs and the partial file. "
-		"Redirects lead to https only. Proxies are not supported." },
+		"Redirects lead to https only. https_proxy and no_proxy in the daemon's environment count." },
 
 	{ "image-rm", "image rm", API_ROLE_OPERATOR, API_NO_TARGET, API_JOB | API_HARMS,
 	  .arg = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads the files with ssh keys; prints the file of a new VM, and what became of the VM. */
+/* Reads the files with ssh keys, has the image fetched; prints the file of a new VM, and what became of the VM. */
 #include <fcntl.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -111,12 +111,14 @@ static int create_find_data(json_t *arguments, struct err *e)
 int create_run(struct command *c)
 {
 	struct err e = ERR_INIT;
+	int code;
 
 	if (create_find_keys(c->args->arguments, &e) < 0 ||
 		create_find_data(c->args->arguments, &e) < 0)
 		return errors_print(NULL, &e);
+	code = fetch_for_create(c);
 	create_find_user(c->args->arguments);
-	return calls_run(c);
+	return code ? code : calls_run(c);
 }
 
 /* --- what it prints --- */

@@ -246,6 +246,7 @@ static const struct command_form forms[] = {
 	{ "vm-forget", NULL, run_forget_print },
 	{ "vm-ssh", ssh_run },
 	{ "vm-delete", NULL, delete_print, delete_print_dry },
+	{ "image-fetch", NULL, sentence_fetched },
 	{ "image-rm", NULL, delete_print_removed },
 	{ "image-prune", NULL, prune_print, prune_print_dry, prune_status },
 	{ "vm-rename", NULL, sentence_rename },

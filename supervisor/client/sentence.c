@@ -27,6 +27,19 @@ void sentence_memory(struct command *c, const char *target, const json_t *result
 		text_size(size, sizeof size, (uint64_t)sentence_number(result, "actual")));
 }
 
+void sentence_fetched(struct command *c, const char *target, const json_t *result)
+{
+	const char *image = json_string_value(json_object_get(result, "image"));
+
+	if (!image) { /* a job that is not waited for */
+		command_print(c, target, result);
+		return;
+	}
+	buf_printf(&c->out, "%s: %s store %s\n", image,
+		json_is_true(json_object_get(result, "changed")) ? "fetched into" : "already in",
+		json_string_value(json_object_get(result, "store")));
+}
+
 void sentence_clone(struct command *c, const char *target, const json_t *result)
 {
 	const char *new = json_string_value(json_object_get(result, "new"));

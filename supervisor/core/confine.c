@@ -24,17 +24,24 @@ struct confined {
 
 int confine_program(const char *name, char *path, size_t size, struct err *e)
 {
+	static const struct {
+		const char *name, *hint;
+	} helpers[] = {
+		{ "xorriso", "install xorriso" },
+		{ "curl", "install curl" },
+		{ "gpgv", "install gpgv" },
+		{ "qemu-img", "install qemu-utils" },
+	};
 	char unused[4096] = "";
 
 	if (child_find(name, path ? path : unused, path ? size : sizeof unused))
 		return 0;
 	errno = ENOENT;
 	err_errno(e, "run '%s'", name);
-	if (streq(name, "xorriso"))
-		return err_hint(e, "install xorriso");
-	if (streq(name, "curl"))
-		return err_hint(e, "install curl");
-	return streq(name, "qemu-img") ? err_hint(e, "install qemu-utils") : e->number;
+	for (size_t i = 0; i < ARRAY_SIZE(helpers); i++)
+		if (streq(helpers[i].name, name))
+			err_hint(e, "%s", helpers[i].hint);
+	return e->number;
 }
 
 json_t *confine_plan(const char *role, const char *name, uid_t uid, const char *root,

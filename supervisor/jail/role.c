@@ -105,6 +105,16 @@ static const struct jail_role roles[] = {
 		.cpu_seconds = 3600,
 		.memory = 1024ULL * MIB,
 		.file = 1024ULL * 1024 * MIB },
+	/* gpgv: compares a text and its signature, both descriptors, with a keyring that it sees. */
+	{ .name = "verify",
+		.ends_with_daemon = true,
+		.install = "install gpgv",
+		.own_output = true,
+		.nofile = 64,
+		.nproc = 16,
+		.cpu_seconds = 60,
+		.memory = 512ULL * MIB,
+		.file = 1 },
 	/* Copies between two sockets in a child that the daemon need not wait for; its own filter
 	 * denies it anything else. */
 	{ .name = "relay",

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -13,28 +14,27 @@
 #include "supervisor/core/daemon.h"
 #include "supervisor/core/job.h"
 #include "supervisor/host/uids.h"
-#include "supervisor/make/image.h"
+#include "supervisor/make/catalogue.h"
+#include "supervisor/make/curl.h"
+#include "supervisor/make/fetch_words.h"
 
-/* A server that sends less than SPEED bytes a second for SLOW_SECONDS is given up. */
-#define SPEED	     "1024"
-#define SLOW_SECONDS "60"
-
-static const double FETCH_SECONDS = 120, CHECK_SECONDS = 60, PROGRESS_SECONDS = 1;
+static const double CHECK_SECONDS = 60, PROGRESS_SECONDS = 1;
 
 /* A server may send without end: so much of the store's file system is left, or a twentieth if that is
  * less. */
 enum { ROOM = 1 << 30, SHARE = 20 };
-
-enum { CURL_WRITE = 23, CURL_TIMEOUT = 28, CURL_NO_RANGES = 33, DIGEST_LEN = 64 };
 
 struct fetch {
 	struct fetch *next;
 	struct daemon *daemon;
 	struct job *job;
 	char *name, *store, *url;
-	char *dir, *path; /* of the store, and of the partial file in it */
-	char digest[DIGEST_LEN + 1];
-	struct confined *program; /* curl or qemu-img */
+	char *dir, *path;	       /* of the store, and of the partial file in it */
+	char digest[SUMS_HEX_MAX + 1]; /* "": not known yet */
+	const char *proof;	       /* static: what says that it is the right one */
+	struct confined *program;      /* curl or qemu-img */
+	struct sums *sums;
+	int headers; /* of curl_headers() */
 	struct loop_timer timer;
 	bool asking, cancelled, full, ended;
 	struct err why; /* while the partial file is being removed */
@@ -42,62 +42,20 @@ struct fetch {
 
 static struct fetch *running;
 
-/* The server's name ends with a '/', or the like; what is before an '@' is everybody's to read, in ps and
- * in image list. */
-static int fetch_check_url(const char *url, struct err *e)
+/* Why this one cannot begin. */
+static int fetch_conflict(const char *store, const char *name, const char *hex, struct err *e)
 {
-	static const char begin[] = "https://";
-	const char *server = url + strlen(begin);
-
-	if (strncmp(url, begin, strlen(begin)) != 0) {
-		err_set(e, ERR_USAGE, "'%s' is no https:// URL", url);
-		return err_hint(e,
-			"images come over https only; one that is on this host can be put "
-			"in images/ of a store");
-	}
-	if (!memchr(server, '@', strcspn(server, "/?#\\")))
-		return 0;
-	err_set(e, ERR_USAGE, "a user name or password in a URL can be read by everybody");
-	return err_hint(e, "fetch it yourself, and put it in images/ of a store");
-}
-
-static const struct {
-	const char *path;
-	int optional;
-} shown[] = {
-	{ "/etc/resolv.conf", 1 },
-	{ "/etc/hosts", 1 },
-	{ "/etc/nsswitch.conf", 1 },
-	{ "/etc/gai.conf", 1 },
-	{ "/etc/ssl/certs", 1 },
-};
-
-int fetch_check(const struct fetch_what *w, char hex[65], struct err *e)
-{
-	const char *at = w->digest ? w->digest : strstr(w->url, "#sha256=");
-	size_t n;
-
-	if (fetch_check_url(w->url, e) < 0)
-		return e->number;
-	if (!at) {
-		err_set(e, ERR_USAGE, "there is no digest to check the image with");
-		return err_hint(e, "append #sha256=DIGEST to the URL, as published with the image");
-	}
-	if (!w->digest)
-		at += strlen("#sha256=");
-	else if (strncmp(at, "sha256:", 7) == 0)
-		at += 7;
-	n = strspn(at, "0123456789abcdefABCDEF");
-	if (n != DIGEST_LEN || at[n])
-		return err_set(
-			e, ERR_USAGE, "'%s' is not a SHA-256 digest, which has 64 hex digits", at);
-	for (size_t i = 0; i <= n; i++)
-		hex[i] = at[i] >= 'A' && at[i] <= 'F' ? (char)(at[i] + 'a' - 'A') : at[i];
 	for (const struct fetch *f = running; f; f = f->next)
-		if (streq(f->store, w->store) && (streq(f->digest, hex) || streq(f->name, w->name)))
+		if (streq(f->store, store) &&
+			((*hex && streq(f->digest, hex)) || streq(f->name, name)))
 			return err_set(e, ERR_CONFLICT, "it is being fetched already, by job %u",
 				f->job->id);
 	return 0;
+}
+
+int fetch_check(const struct fetch_what *w, char hex[SUMS_HEX_MAX + 1], struct err *e)
+{
+	return fetch_words(w, hex, e) < 0 ? e->number : fetch_conflict(w->store, w->name, hex, e);
 }
 
 json_t *fetch_running(const char *store)
@@ -120,6 +78,7 @@ static void fetch_free(struct fetch *f)
 		at = &(*at)->next;
 	*at = f->next;
 	loop_timer_stop(&f->timer);
+	close_fd(&f->headers);
 	free(f->name);
 	free(f->store);
 	free(f->url);
@@ -161,6 +120,7 @@ static int fetch_ask(struct fetch *f, const char *what, image_fn *done, struct e
 		return e->number;
 	json_object_set_new(request, "image", json_string(f->name));
 	json_object_set_new(request, "digest", json_string(f->digest));
+	json_object_set_new(request, "proof", json_string(f->proof));
 	json_object_set_new(request, "url", api_text(f->url));
 	json_object_set_new(request, "path", json_sprintf(IMAGE_DIR "/.fetch-%s", f->digest));
 	return image_ask(f->daemon, request, done, f, e) ? 0 : e->number;
@@ -183,6 +143,11 @@ static void fetch_drop(struct fetch *f)
 
 	if (fetch_ask(f, "drop", fetch_on_dropped, &e) < 0)
 		fetch_on_dropped(f, NULL, &e);
+}
+
+static const char *fetch_algorithm(const struct fetch *f)
+{
+	return strlen(f->digest) > 64 ? "sha512" : "sha256";
 }
 
 /* --- is it an image? --- */
@@ -213,22 +178,6 @@ static void fetch_on_looked(void *data, const struct child_result *r, const stru
 		fetch_end(f, false, &e);
 }
 
-static json_t *fetch_plan(
-	const struct fetch *f, const char *role, const char *const *argv, bool write, struct err *e)
-{
-	_cleanup_(free_ptr) char *what = xasprintf("image '%s'", f->name);
-	json_t *plan =
-		confine_plan(role, f->name, f->daemon->uids->probe, f->daemon->dirs.run, argv, e);
-
-	if (plan)
-		json_object_set_new(plan, "files",
-			json_pack("[{s:s, s:s, s:s, s:s, s:s, s:b, s:s, s:b}]", "kind", "disk",
-				"what", what, "id", f->name, "path", f->path, "beneath", f->dir,
-				"write", write, "format", write ? "raw" : "qcow2", "format_written",
-				true));
-	return plan;
-}
-
 static int fetch_look(struct fetch *f, struct err *e)
 {
 	json_t *spec = json_pack("{s:s, s:n, s:{s:s, s:s}}", "driver", "qcow2", "backing", "file",
@@ -237,13 +186,19 @@ static int fetch_look(struct fetch *f, struct err *e)
 	_cleanup_(free_ptr) char *word = xasprintf("json:%s", text ? text : "");
 	const char *const argv[] = { "qemu-img", "info", "-U", word, NULL };
 	const struct child_options o = { .timeout = CHECK_SECONDS, .while_idle = true };
-	json_t *plan = fetch_plan(f, "tool", argv, false, e);
+	json_t *plan =
+		confine_plan("tool", f->name, f->daemon->uids->probe, f->daemon->dirs.run, argv, e);
 
 	free(text);
 	json_decref(spec);
-	if (plan)
-		f->program = confine_run(f->daemon->loop.ev, f->daemon->jail, plan, NULL, 0, &o,
-			fetch_on_looked, f, e);
+	if (!plan)
+		return e->number;
+	json_object_set_new(plan, "files",
+		json_pack("[{s:s, s:o, s:s, s:s, s:s, s:s, s:b}]", "kind", "disk", "what",
+			json_sprintf("image '%s'", f->name), "id", f->name, "path", f->path,
+			"beneath", f->dir, "format", "qcow2", "format_written", true));
+	f->program = confine_run(
+		f->daemon->loop.ev, f->daemon->jail, plan, NULL, 0, &o, fetch_on_looked, f, e);
 	return f->program ? 0 : e->number;
 }
 
@@ -257,27 +212,12 @@ static void fetch_on_verified(void *data, const json_t *answer, const struct err
 
 	if (!fetch_fails(f, failed, &e) && !streq(has, f->digest)) {
 		err_set(&f->why, ERR_FAILED,
-			"the digest is wrong, nothing was kept: '%s' has sha256:%s, not sha256:%s",
-			f->url, has ? has : "", f->digest);
+			"the digest is wrong, nothing was kept: '%s' has %s:%s, not %s", f->url,
+			fetch_algorithm(f), has ? has : "", f->digest);
 		fetch_drop(f);
 	} else if (e.number || fetch_look(f, &e) < 0) {
 		fetch_end(f, false, &e);
 	}
-}
-
-static void fetch_explain(const struct fetch *f, const struct child_result *r, struct err *e)
-{
-	_cleanup_(free_ptr) char *said = text_escape(r->err, strcspn(r->err, "\n"), false);
-	enum err_class class = r->status == CURL_WRITE || f->full ? ERR_NO_RESOURCES
-			       : r->status == CURL_TIMEOUT || r->status == -ETIMEDOUT ? ERR_TIMEOUT
-										      : ERR_FAILED;
-
-	err_set(e, class, "fetch '%s': %s", f->url,
-		f->full ? "it would fill its file system, and nothing was kept"
-		: *said ? said
-			: "curl was killed");
-	if (class == ERR_NO_RESOURCES)
-		err_hint(e, "make room on the file system of %s", f->dir);
 }
 
 /* What cannot be continued, or leaves no space for others, does not stay. */
@@ -285,6 +225,17 @@ static bool fetch_is_useless(const struct fetch *f, const struct child_result *r
 {
 	return f->full || r->status == CURL_NO_RANGES || r->status == CURL_WRITE ||
 	       r->status == -SIGXFSZ;
+}
+
+static void fetch_explain(const struct fetch *f, const struct child_result *r, struct err *e)
+{
+	if (f->full)
+		err_set(e, ERR_NO_RESOURCES,
+			"fetch '%s': it would fill its file system, and nothing was kept", f->url);
+	else
+		curl_explain(f->url, r, e);
+	if (e->class == ERR_NO_RESOURCES)
+		err_hint(e, "make room on the file system of %s", f->dir);
 }
 
 static void fetch_on_curl(void *data, const struct child_result *r, const struct err *jail)
@@ -314,9 +265,11 @@ static void fetch_on_curl(void *data, const struct child_result *r, const struct
 static void fetch_on_size(void *data, const json_t *answer, const struct err *e)
 {
 	struct fetch *f = data;
+	const uint64_t total = f->headers < 0 ? 0 : curl_total(f->headers),
+		       size = (uint64_t)json_integer_value(json_object_get(answer, "size"));
 	const json_int_t all = json_integer_value(json_object_get(answer, "all")),
 			 room = json_integer_value(json_object_get(answer, "room"));
-	char size[16];
+	char have[32], whole[32];
 	_cleanup_(free_ptr) char *text = NULL;
 
 	f->asking = false;
@@ -326,10 +279,11 @@ static void fetch_on_size(void *data, const json_t *answer, const struct err *e)
 	}
 	if (e || !f->program)
 		return;
-	text = xasprintf("%s fetched",
-		text_size(size, sizeof size,
-			(uint64_t)json_integer_value(json_object_get(answer, "size"))));
-	job_progress(f->job, 0, 0, text);
+	text_size(have, sizeof have, size);
+	text = total >= size && total
+		       ? xasprintf("%s of %s", have, text_size(whole, sizeof whole, total))
+		       : xasprintf("%s", have);
+	job_progress(f->job, total >= size ? size : 0, total >= size ? total : 0, text);
 	if (all && room < (all / SHARE < ROOM ? all / SHARE : ROOM)) {
 		f->full = true;
 		confine_kill(f->program);
@@ -348,23 +302,17 @@ static void fetch_on_timer(void *data)
 
 static int fetch_curl(struct fetch *f, struct err *e)
 {
-	const char *const argv[] = { "curl", "--disable", "--silent", "--show-error", "--fail",
-		"--globoff", "--location", "--max-redirs", "10", "--proto", "=https",
-		"--proto-redir", "=https", "--connect-timeout", "30", "--speed-limit", SPEED,
-		"--speed-time", SLOW_SECONDS, "--continue-at", "-", "--output", f->path, "--url",
-		f->url, NULL };
-	const struct child_options o = { .timeout = FETCH_SECONDS, .while_idle = true };
-	json_t *plan = fetch_plan(f, "fetch", argv, true, e), *paths = json_array();
+	const struct curl_what w = { .name = f->name,
+		.url = f->url,
+		.path = f->path,
+		.dir = f->dir,
+		.headers = curl_headers(e) };
 
-	for (size_t i = 0; i < ARRAY_SIZE(shown); i++)
-		json_array_append_new(paths, json_pack("{s:s, s:b}", "path", shown[i].path,
-						     "optional", shown[i].optional));
-	if (plan)
-		json_object_set(plan, "paths", paths);
-	json_decref(paths);
-	if (plan)
-		f->program = confine_run(f->daemon->loop.ev, f->daemon->jail, plan, NULL, 0, &o,
-			fetch_on_curl, f, e);
+	close_fd(&f->headers);
+	f->headers = w.headers;
+	if (f->headers < 0)
+		return e->number;
+	f->program = curl_run(f->daemon, &w, fetch_on_curl, f, e);
 	if (f->program)
 		loop_timer_start(&f->timer, PROGRESS_SECONDS);
 	return f->program ? 0 : e->number;
@@ -394,6 +342,91 @@ static void fetch_on_begun(void *data, const json_t *answer, const struct err *f
 	}
 }
 
+/* --- the catalogue --- */
+
+static void fetch_begin(struct fetch *f)
+{
+	struct err e = ERR_INIT;
+
+	if (fetch_ask(f, "begin", fetch_on_begun, &e) < 0)
+		fetch_end(f, false, &e);
+}
+
+/* Its own digest is not among those that are compared. */
+static void fetch_take(struct fetch *f, const char *digest)
+{
+	char hex[SUMS_HEX_MAX + 1];
+	struct err e = ERR_INIT;
+
+	fetch_hex(digest, hex);
+	for (const struct fetch *o = running; o; o = o->next)
+		if (o != f && streq(o->store, f->store) && streq(o->digest, hex))
+			err_set(&e, ERR_CONFLICT, "it is being fetched already, by job %u",
+				o->job->id);
+	if (e.number) {
+		fetch_end(f, false, &e);
+		return;
+	}
+	memcpy(f->digest, hex, sizeof hex);
+	fetch_begin(f);
+}
+
+static void fetch_on_sums(void *data, const char *hex, const struct err *failed)
+{
+	struct fetch *f = data;
+	struct err e = ERR_INIT;
+
+	f->sums = NULL;
+	if (fetch_fails(f, failed, &e))
+		fetch_end(f, false, &e);
+	else
+		fetch_take(f, hex);
+}
+
+static const char *fetch_text(const json_t *entry, const char *key)
+{
+	return json_string_value(json_object_get(entry, key));
+}
+
+static int fetch_know(struct fetch *f, const json_t *entry, struct err *e)
+{
+	const char *problem = fetch_text(entry, "problem");
+	const struct sums_what w = { .name = f->name,
+		.url = fetch_text(entry, "url"),
+		.checksums = fetch_text(entry, "checksums"),
+		.signature = fetch_text(entry, "signature"),
+		.keyring = fetch_text(entry, "keyring") };
+
+	if (!entry) {
+		err_set(e, ERR_NOT_FOUND, "there is no image '%s' in the catalogue", f->name);
+		return err_hint(e,
+			"vmkeep image list shows what there is; another image needs a URL and --digest");
+	}
+	if (problem)
+		return err_set(e, ERR_INVALID_CONFIG, "%s", problem);
+	f->url = xstrdup(w.url);
+	f->proof = !w.checksums ? "catalogue" : w.keyring ? "signature" : "https";
+	if (w.checksums) {
+		job_progress(f->job, 0, 0, w.keyring ? "the signed digest" : "the digest");
+		f->sums = sums_ask(f->daemon, &w, fetch_on_sums, f, e);
+	}
+	return e->number;
+}
+
+static void fetch_on_catalogue(void *data, const json_t *answer, const struct err *failed)
+{
+	struct fetch *f = data;
+	const json_t *entry = catalogue_entry(answer, f->name);
+	struct err e = ERR_INIT;
+
+	if (fetch_fails(f, failed, &e) || fetch_know(f, entry, &e) < 0)
+		fetch_end(f, false, &e);
+	else if (!f->sums)
+		fetch_take(f, fetch_text(entry, "digest"));
+}
+
+/* --- the beginning --- */
+
 static int fetch_cancel(void *data, struct err *e)
 {
 	struct fetch *f = data;
@@ -402,6 +435,8 @@ static int fetch_cancel(void *data, struct err *e)
 	f->cancelled = true;
 	if (f->program)
 		confine_kill(f->program);
+	if (f->sums)
+		sums_cancel(f->sums);
 	return 0;
 }
 
@@ -415,12 +450,16 @@ void fetch(struct daemon *d, struct job *job, const struct fetch_what *w, const 
 		.job = job,
 		.name = xstrdup(w->name),
 		.store = xstrdup(w->store),
-		.url = xstrndup(w->url, strcspn(w->url, "#")) };
+		.url = w->url ? xstrndup(w->url, strcspn(w->url, "#")) : NULL,
+		.proof = "digest",
+		.headers = -1 };
 	running = f;
 	memcpy(f->digest, hex, sizeof f->digest);
 	loop_timer_init(&f->timer, d->loop.ev, fetch_on_timer, f);
 	job->cancel = fetch_cancel;
 	job->cancel_data = f;
-	if (fetch_ask(f, "begin", fetch_on_begun, &e) < 0)
+	if (f->url)
+		fetch_begin(f);
+	else if (!catalogue_ask(d, fetch_on_catalogue, f, &e))
 		fetch_end(f, false, &e);
 }

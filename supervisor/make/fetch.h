@@ -11,18 +11,21 @@
 
 #include <jansson.h>
 
-#include "base/err.h"
+#include "supervisor/make/sums.h"
 
 struct daemon;
 struct job;
 
 struct fetch_what {
-	const char *name, *store, *url;
-	const char *digest; /* "sha256:HEX" or "HEX"; NULL: after # in the URL, as "sha256=HEX" */
+	const char *name, *store;
+	const char *url; /* NULL: as the catalogue says */
+	const char *
+		digest; /* "sha256:HEX", "sha512:HEX" or "HEX"; NULL: after # in the URL, as "sha256=HEX" */
 };
 
-/* Ends the job. -errno: it has not begun, and the job is the caller's. */
-int fetch_check(const struct fetch_what *w, char hex[65], struct err *e);
+/* -errno: it cannot begin. hex "": it is not known yet. */
+int fetch_check(const struct fetch_what *w, char hex[SUMS_HEX_MAX + 1], struct err *e);
+/* Ends the job. */
 void fetch(struct daemon *d, struct job *job, const struct fetch_what *w, const char *hex);
 /* The digests of the partial files in this store that are being written. */
 json_t *fetch_running(const char *store);

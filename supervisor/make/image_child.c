@@ -6,11 +6,11 @@
  *       -> {"size": bytes that a guest sees, "room", "all": of its file system}
  *   {"do": "overlay", "path": "images/a.qcow2"}   the same, for an overlay in .run, which it makes
  *   {"do": "discard", "overlay": ".run/a.qcow2"}   removes it, if it is there -> {}
- *   {"do": "list"}   -> {"rows": [[name, size, bytes on disk, URL, digest, time]]}
+ *   {"do": "list"}   -> {"rows": [[name, size, bytes on disk, URL, digest, proof, time]]}
  *   {"do": "begin", "image": "a", "digest": HEX}
  *       -> {"there": true}, or {"path": of the partial file, "dir": of the store, "has": its digest;
  *          null if empty}
- *   {"do": "place", "image": "a", "digest": HEX, "url": ""}   gives it its name -> {}
+ *   {"do": "place", "image": "a", "digest": HEX, "url": "", "proof": ""}   gives it its name -> {}
  *   {"do": "drop", "digest": HEX}   removes the partial file -> {}
  *   {"do": "prune", "before": TIME, "busy": [HEX], "dry": bool}
  *       removes the other partial files and what is that old in the trash
@@ -19,7 +19,7 @@
  * Killed anywhere, begin and place leave a partial file, which the next begin goes on with, or the
  * whole image. Where an image is from is an attribute of the file, which it gets before its name.
  *
- * On stdout that answer, or {"error": {..}}.
+ * On stdout that answer, or {"error": {..}}. "catalogue", which needs no store, is in catalogue.h.
  */
 #include "supervisor/make/image.h"
 
@@ -31,8 +31,6 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -40,29 +38,16 @@
 #include "base/text.h"
 #include "supervisor/api/api.h"
 #include "supervisor/make/asked.h"
+#include "supervisor/make/catalogue.h"
+#include "supervisor/make/image_private.h"
 #include "supervisor/make/trash_private.h"
 
 enum {
 	INPUT_MAX = 1 << 16,
 	HEAD = 32, /* of a qcow2 image, up to its size */
 	SECTOR = 512,
-	DIGEST_LEN = 64,
-	ORIGIN_MAX = 4096,
 	ROWS_MAX = 1000
 };
-
-static const char origin_name[] = "trusted.vmkeep.image";
-
-struct image {
-	json_t *request;
-	const char *store; /* its directory */
-	int dir;
-};
-
-static const char *image_text(const struct image *m, const char *key)
-{
-	return asked_text(m->request, key);
-}
 
 static int image_open_store(struct image *m, struct err *e)
 {
@@ -78,15 +63,6 @@ static int image_open_store(struct image *m, struct err *e)
 			!(x.stx_attributes & STATX_ATTR_MOUNT_ROOT)))
 		return err_set(e, ERR_FAILED, "store '%s' is not mounted", name);
 	return 0;
-}
-
-static int image_openat2(int dir, const char *path, int flags, mode_t mode)
-{
-	struct open_how how = { .flags = (unsigned)flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
-		.mode = mode,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
-
-	return (int)syscall(SYS_openat2, dir, path, &how, sizeof how);
 }
 
 static uint64_t image_be(const uint8_t *p, size_t len)
@@ -186,44 +162,11 @@ static json_t *image_discard(struct image *m, struct err *e)
 
 /* --- images by name --- */
 
-static int image_open_dir(const struct image *m, bool make, struct err *e)
-{
-	int fd;
-
-	if (make && mkdirat(m->dir, IMAGE_DIR, 0700) < 0 && errno != EEXIST)
-		return err_errno(e, "create '%s/" IMAGE_DIR "'", m->store);
-	fd = image_openat2(m->dir, IMAGE_DIR, O_RDONLY | O_DIRECTORY, 0);
-	return fd < 0 ? err_errno(e, "open '%s/" IMAGE_DIR "'", m->store) : fd;
-}
-
-static char *image_file(const struct image *m)
-{
-	return xasprintf("%s" IMAGE_END, image_text(m, "image"));
-}
-
-static char *image_partial(const struct image *m)
-{
-	return xasprintf(".fetch-%s", image_text(m, "digest"));
-}
-
-static bool image_is_digest(const char *text)
-{
-	return strlen(text) == DIGEST_LEN && strspn(text, "0123456789abcdef") == DIGEST_LEN;
-}
-
-/* "DIGEST URL", as image_place() wrote it; "": unknown. */
-static void image_origin(int fd, char origin[ORIGIN_MAX + 1])
-{
-	ssize_t n = fgetxattr(fd, origin_name, origin, ORIGIN_MAX);
-
-	origin[n > DIGEST_LEN && origin[DIGEST_LEN] == ' ' ? n : 0] = '\0';
-}
-
 static json_t *image_row(const struct image *m, int dir, const char *name)
 {
 	_cleanup_(close_fd) int fd = image_openat2(dir, name, O_RDONLY, 0);
 	struct err ignored = ERR_INIT;
-	char origin[ORIGIN_MAX + 1];
+	struct image_origin origin;
 	uint64_t size = 0;
 	struct stat st;
 	json_t *row;
@@ -231,15 +174,18 @@ static json_t *image_row(const struct image *m, int dir, const char *name)
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return NULL;
 	image_read_size(m, fd, name, &size, &ignored);
-	image_origin(fd, origin);
-	row = json_pack("[o, o, I, n, n, n]",
+	image_origin(fd, &origin);
+	row = json_pack("[o, o, I, n, n, n, n]",
 		json_sprintf("%.*s", (int)(strlen(name) - strlen(IMAGE_END)), name),
 		size ? json_integer((json_int_t)size) : json_null(),
 		(json_int_t)st.st_blocks * SECTOR);
-	if (*origin) {
-		json_array_set_new(row, 3, api_text(origin + DIGEST_LEN + 1));
-		json_array_set_new(row, 4, json_sprintf("sha256:%.*s", DIGEST_LEN, origin));
-		json_array_set_new(row, 5, json_integer(st.st_mtim.tv_sec));
+	if (*origin.hex) {
+		json_array_set_new(row, 3, api_text(origin.url));
+		json_array_set_new(
+			row, 4, json_sprintf("%s:%s", image_algorithm(origin.hex), origin.hex));
+		if (*origin.proof)
+			json_array_set_new(row, 5, api_text(origin.proof));
+		json_array_set_new(row, 6, json_integer(st.st_mtim.tv_sec));
 	}
 	return row;
 }
@@ -260,146 +206,7 @@ static json_t *image_list(struct image *m, struct err *e)
 	return json_pack("{s:o}", "rows", rows);
 }
 
-/* --- fetching --- */
-
-/* Feeds sha256sum, so that this process is not idle meanwhile. */
-static int image_feed(int from, int to, struct err *e)
-{
-	static char chunk[1 << 18];
-	ssize_t n;
-
-	if (lseek(from, 0, SEEK_SET) < 0)
-		return err_errno(e, "read");
-	while ((n = read(from, chunk, sizeof chunk)) > 0)
-		if (file_write_all(to, chunk, (size_t)n) < 0)
-			return err_set(e, ERR_FAILED, "sha256sum ended early");
-	return n < 0 ? err_errno(e, "read") : 0;
-}
-
-_Noreturn static void image_become_sha256sum(int in, int out)
-{
-	if (dup2(in, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0)
-		execlp("sha256sum", "sha256sum", (char *)NULL);
-	_exit(1);
-}
-
-static int image_digest(int fd, char digest[DIGEST_LEN + 1], struct err *e)
-{
-	int in[2], out[2], r;
-	ssize_t n;
-	pid_t pid;
-
-	if (pipe2(in, O_CLOEXEC) < 0 || pipe2(out, O_CLOEXEC) < 0)
-		return err_errno(e, "create a pipe");
-	pid = fork();
-	if (pid == 0)
-		image_become_sha256sum(in[0], out[1]);
-	close(in[0]);
-	close(out[1]);
-	r = pid < 0 ? err_errno(e, "run sha256sum") : image_feed(fd, in[1], e);
-	close(in[1]);
-	n = read(out[0], digest, DIGEST_LEN);
-	close(out[0]);
-	digest[n > 0 ? n : 0] = '\0';
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
-	if (r == 0 && !image_is_digest(digest))
-		r = err_set(e, ERR_FAILED, "sha256sum failed");
-	return r;
-}
-
-static bool image_may_begin(const struct image *m, int dir, bool *there, struct err *e)
-{
-	_cleanup_(free_ptr) char *name = image_file(m);
-	_cleanup_(close_fd) int fd = image_openat2(dir, name, O_RDONLY, 0);
-	char origin[ORIGIN_MAX + 1];
-
-	if (fd < 0 && errno == ENOENT)
-		return true;
-	if (fd >= 0) {
-		image_origin(fd, origin);
-		*there = strncmp(origin, image_text(m, "digest"), DIGEST_LEN) == 0;
-	}
-	if (*there)
-		return true;
-	err_set(e, ERR_CONFLICT, "store '%s' has an image '%s' already", image_text(m, "name"),
-		image_text(m, "image"));
-	err_hint(e, "choose another name");
-	return false;
-}
-
-static int image_open_partial(const struct image *m, int dir, int flags, struct err *e)
-{
-	_cleanup_(free_ptr) char *name = image_partial(m);
-	int fd = image_openat2(dir, name, O_RDWR | flags, flags & O_CREAT ? 0600 : 0);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_errno(e, "write '%s/" IMAGE_DIR "/%s'", m->store, name);
-	if (S_ISREG(st.st_mode) && st.st_nlink == 1 && st.st_uid == geteuid())
-		return fd;
-	close(fd);
-	return err_set(
-		e, ERR_CONFLICT, "'%s/" IMAGE_DIR "/%s' is not a file of ours", m->store, name);
-}
-
-static json_t *image_begin(struct image *m, struct err *e)
-{
-	_cleanup_(close_fd) int dir = -1, fd = -1;
-	_cleanup_(free_ptr) char *name = image_partial(m);
-	char digest[DIGEST_LEN + 1] = "";
-	bool there = false;
-	struct stat st;
-
-	if (json_is_true(json_object_get(m->request, "read_only"))) {
-		err_set(e, ERR_CONFLICT, "store '%s' is read-only", image_text(m, "name"));
-		return NULL;
-	}
-	dir = image_open_dir(m, true, e);
-	if (dir < 0 || !image_may_begin(m, dir, &there, e))
-		return NULL;
-	if (there)
-		return json_pack("{s:b}", "there", true);
-	fd = image_open_partial(m, dir, O_CREAT, e);
-	if (fd < 0 || fstat(fd, &st) < 0 || (st.st_size && image_digest(fd, digest, e) < 0))
-		return NULL;
-	return json_pack("{s:o, s:s, s:s?}", "path",
-		json_sprintf("%s/" IMAGE_DIR "/%s", m->store, name), "dir", m->store, "has",
-		*digest ? digest : NULL);
-}
-
-static json_t *image_place(struct image *m, struct err *e)
-{
-	_cleanup_(close_fd) int dir = image_open_dir(m, false, e), fd = -1;
-	_cleanup_(free_ptr) char *partial = image_partial(m), *name = image_file(m),
-				 *origin = xasprintf(
-					 "%s %s", image_text(m, "digest"), image_text(m, "url"));
-
-	fd = dir < 0 ? -1 : image_open_partial(m, dir, 0, e);
-	if (fd < 0)
-		return NULL;
-	/* some file systems have no attributes: then it is not known where the image is from */
-	(void)!fsetxattr(fd, origin_name, origin, strlen(origin), 0);
-	if (fchmod(fd, 0600) < 0 || fsync(fd) < 0 ||
-		renameat2(dir, partial, dir, name, RENAME_NOREPLACE) < 0 || fsync(dir) < 0) {
-		err_errno(e, "write '%s/" IMAGE_DIR "/%s'", m->store, name);
-		return NULL;
-	}
-	return json_object();
-}
-
-static json_t *image_drop(struct image *m, struct err *e)
-{
-	_cleanup_(close_fd) int dir = image_open_dir(m, false, e);
-	_cleanup_(free_ptr) char *partial = image_partial(m);
-
-	if (dir < 0)
-		return NULL;
-	if (unlinkat(dir, partial, 0) == 0)
-		return json_object();
-	err_errno(e, "remove '%s/" IMAGE_DIR "/%s'", m->store, partial);
-	return NULL;
-}
+/* --- pruning --- */
 
 static bool image_is_busy(const struct image *m, const char *digest)
 {
@@ -467,7 +274,9 @@ int image_main(void)
 	int r;
 
 	m.request = asked_read(INPUT_MAX, &e);
-	if (m.request && image_open_store(&m, &e) == 0)
+	if (m.request && streq(image_text(&m, "do"), "catalogue"))
+		answer = catalogue_read(m.request);
+	else if (m.request && image_open_store(&m, &e) == 0)
 		for (size_t i = 0; i < ARRAY_SIZE(image_acts); i++)
 			if (streq(image_acts[i].what, image_text(&m, "do")))
 				answer = image_acts[i].act(&m, &e);

@@ -32,6 +32,7 @@ SKIPPED = {
         "install it, or correct Program= in vmkeep.conf",
         "install both from the same package and restart vmkeepd",
         "install curl",
+        "install gpgv",
         "install dnsmasq-base",
         "install qemu-utils",
         "install xorriso",

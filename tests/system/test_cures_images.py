@@ -68,6 +68,17 @@ def an_image_to_fetch(p, daemon):
     assert "curl" in daemon.fails(1, "image", "fetch", "b", "https" + where, "--digest", digest)
 
 
+@cure("vmkeep image list shows what there is; another image needs a URL and --digest")
+def an_image_of_no_catalogue(p, daemon):
+    os.mkdir(daemon.config + "/images.d")
+    with open(daemon.config + "/images.d/b.ini", "w") as f:
+        f.write("[Image]\nURL=https://127.0.0.1:1/a\nDigest=sha256:%s\n" % ("0" * 64))
+    p.types(p.refused("image", "fetch", "a", code=4))
+    row, = daemon.rows("image", "list")
+    assert "curl" in daemon.fails(1, "image", "fetch", row["name"])
+    assert "curl" in daemon.fails(1, "image", "fetch", "a", "https://127.0.0.1:1/a", "--digest", "0" * 64)
+
+
 @cure("vmkeep image list shows which images there are")
 def an_image_that_is_not_there(p, daemon):
     os.mkdir(daemon.images + "/images")

@@ -154,6 +154,7 @@ static void every_key_is_told(void **state)
 	has_schema("vmkeep.vm.5", &conf_vm_schema);
 	has_schema("vmkeep.network.5", &conf_network_schema);
 	has_schema("vmkeepd.8", &conf_daemon_schema);
+	has_schema("vmkeepd.8", &conf_image_schema);
 }
 
 static void has_verb(const char *command, const char *api, const struct api_verb *v)
