@@ -213,6 +213,7 @@ SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 UNITS    := $(wildcard scripts/systemd/*.service scripts/systemd/*.socket scripts/systemd/*.slice)
 SLEEPDIR ?= /lib/systemd/system-sleep
 EXAMPLES := $(wildcard scripts/demo.d/* scripts/examples/*)
+IMAGES   := $(wildcard scripts/images.d/*.ini)
 DOCS     := README.md CHANGELOG.md LICENSE
 man_path  = $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(1)))/$(notdir $(1)).gz
 paths     = sed 's|/usr/sbin/vmkeepd|$(SBINDIR)/vmkeepd|g; s|/usr/bin/vmkeep|$(BINDIR)/vmkeep|g; \
@@ -231,13 +232,14 @@ install: all ## install programs, units, manual, completion and examples (DESTDI
 	$(call paths,scripts/systemd/vmkeep-sleep) >$(DESTDIR)$(SLEEPDIR)/vmkeep
 	$(foreach u,$(UNITS),$(call paths,$(u)) >$(DESTDIR)$(UNITDIR)/$(notdir $(u)) &&) :
 	$(foreach m,$(MANPAGES),gzip -9n <$(m) >$(call man_path,$(m)) &&) :
+	install -D -m 644 -t $(DESTDIR)$(DATADIR)/images.d $(IMAGES)
 	install -m 644 $(EXAMPLES) $(DESTDIR)$(DOCDIR)/examples
 	install -m 644 $(DOCS) $(DESTDIR)$(DOCDIR)
 uninstall: ## remove what install installed, and nothing else
 	rm -f $(DESTDIR)$(BINDIR)/vmkeep $(DESTDIR)$(SBINDIR)/vmkeepd $(DESTDIR)$(COMPDIR)/vmkeep
 	rm -f $(foreach m,$(MANPAGES),$(call man_path,$(m))) $(UNITS:scripts/systemd/%=$(DESTDIR)$(UNITDIR)/%)
 	rm -f $(DESTDIR)$(SYSUSERSDIR)/vmkeep.conf $(DESTDIR)$(SLEEPDIR)/vmkeep
-	rm -rf $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DOCDIR)
+	rm -rf $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(DATADIR) $(DESTDIR)$(DOCDIR)
 
 # The package is built from a copy of its sources; it contains what install installs.
 deb: ## build the Debian package, build/vmkeep_VERSION_amd64.deb (VERSION=)

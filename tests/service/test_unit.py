@@ -118,6 +118,9 @@ def test_install_and_uninstall(make, tmp_path):
         "usr/lib/vmkeep/vmkeep-shutdown",
         "usr/lib/vmkeep/stores/lvmthin",
         "usr/lib/vmkeep/stores/zfs",
+        "usr/share/vmkeep/images.d/debian-12.ini",
+        "usr/share/vmkeep/images.d/debian-13.ini",
+        "usr/share/vmkeep/images.d/ubuntu-24.04.ini",
     } <= found
     assert not [f for f in found if f.endswith((".in", ".o", ".new"))]
     for page in manual:
