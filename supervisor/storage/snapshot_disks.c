@@ -275,7 +275,7 @@ static int disks_refuse_volume(const struct snapshot_disk *d, struct err *e)
 	_cleanup_(free_ptr) char *quoted = text_shell_quote(d->path);
 
 	err_set(e, ERR_INVALID_CONFIG,
-		"disk '%s' is a volume of store '%s': vmkeep takes no snapshots of volumes", d->id,
+		"disk '%s' is a volume of store '%s': there are no snapshots of volumes", d->id,
 		d->store);
 	return err_hint(e,
 		"stop it, and take one with the store's own tools; or qemu-img convert -f raw -O qcow2 "

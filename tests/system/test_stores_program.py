@@ -297,7 +297,7 @@ def test_no_snapshots(daemon, store):
     ran(daemon)
     for _ in range(2):
         said = daemon.fails(2, "snapshot", "create", "a", "s")
-        assert "disk 'root' is a volume of store 'fast': vmkeep takes no snapshots of volumes" in said
+        assert "disk 'root' is a volume of store 'fast': there are no snapshots of volumes" in said
         assert daemon.rows("snapshot", "list", "a") == []
         daemon.ok("start", "a")
     daemon.ok("kill", "a")
