@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+import bootsector
+
 # The tutorial's guest, as shown there by `virsh edit`: raw disk with cache none, IDE CD, virtio NIC with a fixed MAC,
 # VNC with automatic port, Cirrus, tablet, balloon, utc, the three on_... policies.
 KVM_DEMO = """\
@@ -81,6 +83,34 @@ def test_walk(seed):
     seed.ok("destroy", "kvm-demo")
     assert os.path.exists(os.path.join(seed.images, "kvm.raw"))
     seed.ok("net-destroy", "default")
+
+
+def test_from_nothing(daemon):
+    """Rows 7 to 13, without a file that anybody wrote: virt-install's line, the CPU's models, the network, VNC, the
+    installer that powers off, the start from disk, the definition and the command line."""
+    with open(os.path.join(daemon.images, "x.iso"), "wb") as f:
+        f.write(bootsector.cd("polite", "the installer\r\n"))
+    daemon.exec("truncate", "-s", "1M", daemon.images + "/kvm.raw")  # row 3
+    line = ("create --virt-type kvm --name kvm-demo --ram 512 --disk path=kvm.raw --cdrom=x.iso --network network=default "
+            "--graphics vnc,listen=127.0.0.1 --noautoconsole --os-type=linux --os-variant=rhel6")
+    daemon.ok(*line.split(), "--firmware", "bios", "--start", "VM.Accel=tcg", "Display.AllowNoPassword=yes")
+    daemon.console("kvm-demo").until("the installer", 30)
+    assert "qemu64" in daemon.exec("qemu-system-x86_64", "-cpu", "help")
+    assert "192.168.122.1" in daemon.ok("net", "show", "default") and "virbr0" in daemon.links()
+    assert daemon.info("kvm-demo")["nics"][0]["mac"].startswith("52:54:00:")
+    script = "exec 3<>/dev/tcp/127.0.0.1/5900; head -c 12 <&3"
+    assert daemon.exec("bash", "-c", script).startswith("RFB 003.")
+    daemon.ok("shutdown", "kvm-demo")
+    daemon.image("kvm.raw", "polite", "booted from disk\r\n")  # what the installer would have done
+    assert daemon.rows("list", "--running") == []
+    assert "kvm-demo" in daemon.ok("list", "--all")
+    daemon.ok("start", "kvm-demo")
+    daemon.console("kvm-demo").until("booted from disk", 30)
+    text = daemon.ok("dumpxml", "kvm-demo")
+    for word in ("Memory=512M", "Path=kvm.raw", "UUID=", "Network=default", "Type=vnc"):
+        assert word in text, word
+    assert "CDROM" not in text and "x.iso" not in daemon.processes()[daemon.info("kvm-demo")["pid"]]
+    daemon.ok("destroy", "kvm-demo")
 
 
 def test_vnc_answers(seed):
