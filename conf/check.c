@@ -413,6 +413,13 @@ static void check_ready(const struct check *k)
 		VM_PROBLEM(k, "Lifecycle", "ReadyWhen", "agent needs [Agent] Enable=yes");
 }
 
+static void check_template(const struct check *k)
+{
+	if (k->c->template && k->c->enable != CONF_ENABLE_NO)
+		VM_PROBLEM(k, "VM", "Enable",
+			"a template cannot start with the host: write Enable=no, or Template=no");
+}
+
 static void check_seed(const struct check *k)
 {
 	if (k->c->seed.agent && !k->c->agent)
@@ -459,6 +466,7 @@ void conf_vm_check(const struct conf_vm *c, const struct conf_daemon *d, const s
 	check_ports(&k);
 	for (size_t i = 0; i < c->nics; i++)
 		check_nic(&k, &c->nic[i]);
+	check_template(&k);
 	check_seed(&k);
 	check_watchdog(&k);
 	check_display(&k);

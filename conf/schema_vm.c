@@ -101,6 +101,9 @@ static const struct conf_key vm_keys[] = {
 	{ .name = "Protect",     BOOL(conf_vm, protect), .preset = "no", .apply = CONF_APPLY_LIVE,
 	  .help = "Whether delete, snapshot revert and snapshot delete are refused, which lose "
 		  "what cannot be made again. Whoever may change the file may change this too." },
+	{ .name = "Template", BOOL(conf_vm, template), .own = true, .preset = "no", .apply = CONF_APPLY_LIVE,
+	  .help = "Whether this VM is a template: it cannot be started, and nothing writes to its "
+		  "disks, so that the disks of other VMs can be based on them; see TEMPLATES." },
 };
 
 static const struct conf_key cpu_keys[] = {

@@ -163,7 +163,8 @@ struct conf_vm {
 	struct conf_list owner; /* user names or @group */
 	enum conf_networks networks;
 	enum conf_enable enable;
-	bool protect; /* from delete and snapshot revert */
+	bool protect;  /* from delete and snapshot revert */
+	bool template; /* never started: others' disks are based on its own */
 
 	/* [CPU] */
 	const char *cpu_model;		  /* NULL: host with KVM, max with TCG */

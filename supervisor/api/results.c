@@ -89,6 +89,7 @@ const struct api_field api_vm_row[] = {
 	{ "enabled", API_TRUTH, "may start with the host" },
 	{ "enable", API_TEXT, "no, yes, or last: if it was up when the host went down", .head = "boot" },
 	{ "outdated", API_TRUTH, "its QEMU was replaced on disk since it was started", .head = "old" },
+	{ "overlays", API_NUMBER, "of a template: how many VMs are based on its disks; null: it is none" },
 	END
 };
 
@@ -130,6 +131,8 @@ const struct api_field api_info[] = {
 	{ "memory", API_BYTES },
 	{ "machine", API_TEXT },
 	{ "disks", API_LIST, .of = info_disk },
+	{ "template", API_FLAG, "it cannot be started" },
+	{ "overlays", API_TEXTS, "the VMs whose disks are based on its disks" },
 	{ "started", API_DATE },
 	{ "uptime", API_SECONDS },
 	{ "accel", API_TEXT },

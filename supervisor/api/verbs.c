@@ -133,7 +133,7 @@ const struct api_verb api_verbs[] = {
 	  .text = "Copies the disk images that the VM writes to, in the stores that they are in, and its "
 		"UEFI variables; the new VM is not enabled. Its file has the comments of the old one, "
 		"and what the drop-ins say, with a new UUID= and without MACAddress=, Address=, Gateway=, DNS=, HostName=, "
-		"Port=, Protect= and X-Managed=. Images with the VM's name are called likewise, "
+		"Port=, Protect=, Template= and X-Managed=. Images with the VM's name are called likewise, "
 		"all others NEW-ID.qcow2 or NEW-ID.raw; those outside of the stores are copied to the "
 		"default store. CDs, disks with ReadOnly=yes and bases are shared, snapshots are not "
 		"copied. The VM can't be started meanwhile. If it fails, is cancelled, or if the daemon "

@@ -72,13 +72,15 @@ static void duplicates_add_image(struct claims *all, const char *image, bool wea
 	duplicates_add(all, IMAGE, arena_strdup(&all->arena, path), weak, &d->place, what);
 }
 
-static void duplicates_add_disk(struct claims *all, const struct conf_disk *d)
+/* Nothing writes to a template's disks. */
+static void duplicates_add_disk(
+	struct claims *all, const struct conf_vm *c, const struct conf_disk *d)
 {
 	const char *what = arena_printf(&all->arena, "%s '%s'", d->cdrom ? "cdrom" : "disk", d->id);
 
 	if (!d->path)
 		return;
-	duplicates_add_image(all, d->path, d->read_only || d->cdrom, d, what);
+	duplicates_add_image(all, d->path, d->read_only || d->cdrom || c->template, d, what);
 	for (size_t i = 0; i < d->base.n; i++)
 		duplicates_add_image(all, d->base.item[i], true, d,
 			arena_printf(&all->arena, "base of %s", what));
@@ -208,7 +210,7 @@ void duplicates_find(const struct duplicates_vm *vm, size_t n, const char *image
 		all.index = i;
 		duplicates_add_uuid(&all, c, vm[i].identity);
 		for (size_t k = 0; k < c->disks; k++)
-			duplicates_add_disk(&all, &c->disk[k]);
+			duplicates_add_disk(&all, c, &c->disk[k]);
 		for (size_t k = 0; k < c->nics; k++)
 			duplicates_add_nic(&all, &c->nic[k], vm[i].identity);
 		duplicates_add_display(&all, c);

@@ -245,7 +245,11 @@ struct vm_check *vm_check_new(struct daemon *d, const char *name, struct conf_pr
 
 	*c = (struct vm_check){ .daemon = d, .rows = p, .done = done, .data = data, .all = !name };
 	c->start = (struct start_check){
-		.tell = vm_check_tell, .files = vm_look_at_files, .done = vm_check_done, .data = c
+		.tell = vm_check_tell,
+		.files = vm_look_at_files,
+		.done = vm_check_done,
+		.data = c,
+		.many = !name,
 	};
 	check_files_read(&c->files, d, name ? NULL : p);
 	if (name)

@@ -56,7 +56,8 @@ int start_check_permission(struct start_check *c)
 	struct err e = ERR_INIT;
 
 	if (!check_is_running(c) &&
-		((real && vm_is_free(real, &e) < 0) || vm_revert_check(c->vm, &e) < 0))
+		((real && vm_is_free(real, &e) < 0) || vm_revert_check(c->vm, &e) < 0 ||
+			(!c->many && vm_template_check(c->vm, &e) < 0)))
 		start_check_error(c, NULL, &e);
 	return STEP_DONE;
 }

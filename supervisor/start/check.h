@@ -26,8 +26,9 @@ struct start_check {
 	bool memory_told;	       /* there is too little: the trial goes without */
 	bool files_told;	       /* set by files(): an error was reported */
 	bool nameless;		       /* its identity cannot be completed, so there is no plan */
-	bool uuid_told;		       /* a duplicate UUID was reported already */
-	bool kvm_asked;		       /* once for many VMs, since a failure takes seconds */
+	bool many;	/* of all VMs: that nobody can start a template is no fault */
+	bool uuid_told; /* a duplicate UUID was reported already */
+	bool kvm_asked; /* once for many VMs, since a failure takes seconds */
 	struct err kvm;
 	/* Reports one row. severity: "error", what a start would end with; or "warning", then only
 	 * the texts count. key may be NULL. */

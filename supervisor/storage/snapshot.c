@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/storage/snapshot_private.h"
+#include "supervisor/vm/bases.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/vms.h"
@@ -41,7 +42,9 @@ static int snapshot_refuse(const struct vm *vm, const struct snapshot_op *op, st
 		return err_set(e, ERR_TIMEOUT, "QEMU's monitor does not answer: nothing was done");
 	if (!guest && vm->file.problems)
 		return err_set(e, ERR_INVALID_CONFIG, "%s", vm->file.problems);
-	return 0;
+	if (!guest && !lists && vm_template_check(vm, e) < 0)
+		return e->number;
+	return guest || lists ? 0 : vm_bases_check(vm, &vm->file.conf, e);
 }
 
 /* Adds the parts' state files, such as UEFI variables, which exist after a first start. They are

@@ -14,7 +14,7 @@ struct clone_image {
 };
 
 /* One text: the main file with its comments, and what the drop-ins change in it; without all that may
- * be there only once: UUID=, MAC and IP addresses, host names, a port or CID, Protect=, X-Managed=.
+ * be there only once: UUID=, MAC and IP addresses, host names, a port or CID, Protect=, Template=, X-Managed=.
  * The disks that the VM writes to get images of their own: image has conf->disks of them. src, n: its
  * files; conf: what they say; name, file: of the clone. */
 int clone_compose(struct buf *text, struct clone_image *image, const struct conf_source *src,

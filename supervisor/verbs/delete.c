@@ -23,6 +23,7 @@
 #include "supervisor/verbs/edit.h"
 #include "supervisor/verbs/quota.h"
 #include "supervisor/verbs/verb.h"
+#include "supervisor/vm/bases.h"
 #include "supervisor/vm/forget.h"
 
 static const char DELETING[] = "a deletion";
@@ -127,6 +128,9 @@ static int delete_may(const struct vm *vm, const struct request *r, struct err *
 		return err_hint(e, "vmkeep kill %s", vm->name);
 	}
 	if (delete_check_quota(vm, r, e) < 0)
+		return e->number;
+	if (vm->file.have_conf && vm->file.conf.template &&
+		vm_overlays_check(vm->daemon->vms, vm->name, &vm->file.conf, NULL, e) < 0)
 		return e->number;
 	return request_bool(r, "force", false) ? 0 : edit_refuse(&vm->file.conf, e);
 }
@@ -342,9 +346,14 @@ static struct deletion *delete_new(const struct vm *vm, struct request *r)
 
 void verb_delete(struct vm *vm, struct request *r)
 {
+	struct daemon *d = vm->daemon;
 	struct deletion *t;
 	struct err e = ERR_INIT;
 
+	vms_refresh(d->vms); /* vm may be gone now */
+	vm = verb_vm(d, r);
+	if (!vm)
+		return;
 	if (delete_may(vm, r, &e) < 0) {
 		request_error(r, &e);
 		return;

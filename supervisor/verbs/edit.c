@@ -17,20 +17,23 @@
 #include "supervisor/core/replace.h"
 #include "supervisor/verbs/quota.h"
 #include "supervisor/verbs/verb.h"
+#include "supervisor/vm/bases.h"
+#include "supervisor/vm/renamed.h"
 
 enum { CHANGES_MAX = 64 };
 
 struct edit {
 	struct edit *next; /* in the queue */
 	struct daemon *daemon;
-	struct job *job; /* NULL: a dry run */
+	struct job *job;    /* NULL: a dry run, or a step of another verb */
+	edit_done_fn *done; /* of that */
+	void *data;
 	char *name;
 	json_t *words;	  /* of the request */
 	struct buf whole; /* edit: the new text of the main file, in place of words */
 	char *version;	  /* edit: of the text that was edited; NULL for the others */
-	bool unset, force;
-	enum api_role role;
-	struct peer *peer;
+	bool unset;
+	struct edit_by by;
 	struct quota_claim claim;
 
 	struct conf_texts *texts;
@@ -53,7 +56,7 @@ static void edit_free(struct edit *t)
 	conf_edit_free(t->ed);
 	conf_texts_free(t->texts);
 	quota_release(&t->claim);
-	peer_unref(t->peer);
+	edit_by_release(&t->by);
 	json_decref(t->words);
 	free(t->name);
 	free(t);
@@ -160,6 +163,18 @@ static int edit_read_both(struct edit *t, const struct vm *vm, struct err *e)
 	return r;
 }
 
+/* A template stays one, with its disks, while other VMs are based on them. */
+static int edit_check_template(struct edit *t, const struct vm *vm, struct err *e)
+{
+	if (!t->from.template)
+		return 0;
+	vm_keep_disk_names(vm, &t->from);
+	vm_keep_disk_names(vm, &t->to);
+	vms_refresh(t->daemon->vms);
+	return vm_overlays_check(
+		t->daemon->vms, t->name, &t->from, t->to.template ? &t->to : NULL, e);
+}
+
 /* Everything except the write. */
 static int edit_prepare(struct edit *t, const struct vm *vm, struct err *e)
 {
@@ -168,15 +183,17 @@ static int edit_prepare(struct edit *t, const struct vm *vm, struct err *e)
 	if (r == 0)
 		r = edit_read_both(t, vm, e);
 	if (r == 0)
-		r = edit_may(t->daemon, t->role, &t->from, &t->to, e);
+		r = edit_may(t->daemon, t->by.role, &t->from, &t->to, e);
 	if (r == 0)
-		r = quota_check(t->daemon, t->role, t->peer, t->name, &t->from, &t->to, e);
-	return r < 0 || t->force ? r : edit_refuse(&t->from, e);
+		r = edit_check_template(t, vm, e);
+	if (r == 0)
+		r = quota_check(t->daemon, t->by.role, t->by.peer, t->name, &t->from, &t->to, e);
+	return r < 0 || t->by.force ? r : edit_refuse(&t->from, e);
 }
 
 static void edit_record(const struct edit *t, struct vm *vm)
 {
-	const char *verb = t->job->verb + strlen("vm-");
+	const char *verb = t->job ? t->job->verb + strlen("vm-") : "set";
 	struct buf b = BUF_INIT;
 	json_t *word;
 	size_t i;
@@ -184,7 +201,7 @@ static void edit_record(const struct edit *t, struct vm *vm)
 	if (streq(verb, "set") || streq(verb, "unset"))
 		json_array_foreach (t->words, i, word)
 			buf_printf(&b, "%s%s", i ? " " : "", json_string_value(word));
-	vm_history(vm, verb, t->job->who, b.data);
+	vm_history(vm, verb, t->by.who, b.data);
 	buf_release(&b);
 }
 
@@ -198,8 +215,11 @@ static void edit_finish(struct edit *t, const struct err *e)
 
 	if (vm)
 		edit_record(t, vm);
-	job_finish(t->job, vm ? edit_result(t, vm) : NULL, vm ? NULL : e ? e : &own);
 	first = t->next;
+	if (t->done)
+		t->done(t->data, vm ? NULL : e ? e : &own);
+	else
+		job_finish(t->job, vm ? edit_result(t, vm) : NULL, vm ? NULL : e ? e : &own);
 	edit_free(t);
 }
 
@@ -224,7 +244,7 @@ static int edit_write(struct edit *t, struct err *e)
 				t->text[i].data ? t->text[i].data : "", NULL };
 	if (!files)
 		return 0;
-	quota_claim(&t->claim, t->role, t->peer, t->name, &t->to);
+	quota_claim(&t->claim, t->by.role, t->by.peer, t->name, &t->to);
 	r = replace(t->daemon, file, files, edit_on_replaced, t, e);
 	return r < 0 ? r : 1;
 }
@@ -257,30 +277,67 @@ static void edit_dry(struct edit *t, const struct vm *vm, struct request *r)
 	edit_free(t);
 }
 
-static struct edit *edit_new(const struct vm *vm, const struct request *r)
+static struct edit *edit_new(const struct vm *vm, const struct edit_by *by)
 {
 	struct edit *t = xcalloc(1, sizeof *t);
 
 	*t = (struct edit){ .daemon = vm->daemon,
 		.name = xstrdup(vm->name),
-		.force = request_bool(r, "force", false),
-		.role = request_role(r),
-		.peer = peer_ref(request_peer(r)),
+		.by = *by,
 		.from = CONF_VM_INIT,
 		.to = CONF_VM_INIT };
+	t->by.peer = peer_ref(by->peer);
+	t->by.who = xstrdup(by->who);
 	return t;
 }
 
-static void edit_queue(struct edit *t, struct vm *vm, struct request *r)
+static struct edit *edit_new_for(const struct vm *vm, const struct request *r)
+{
+	struct edit_by by;
+	struct edit *t;
+
+	edit_by_init(&by, r);
+	t = edit_new(vm, &by);
+	edit_by_release(&by);
+	return t;
+}
+
+static void edit_queue(struct edit *t)
 {
 	struct edit **end = &first;
 
-	t->job = verb_job(vm->daemon, r, vm);
 	while (*end)
 		end = &(*end)->next;
 	*end = t;
 	if (first == t)
 		edit_begin_next();
+}
+
+static void edit_queue_job(struct edit *t, struct vm *vm, struct request *r)
+{
+	t->job = verb_job(vm->daemon, r, vm);
+	edit_queue(t);
+}
+
+int edit_may_set(const struct vm *vm, json_t *words, const struct edit_by *by, struct err *e)
+{
+	struct edit *t = edit_new(vm, by);
+
+	t->words = words;
+	edit_prepare(t, vm, e);
+	edit_free(t);
+	return e->number;
+}
+
+void edit_set(
+	struct vm *vm, json_t *words, const struct edit_by *by, edit_done_fn *done, void *data)
+{
+	struct edit *t = edit_new(vm, by);
+
+	t->words = words;
+	t->done = done;
+	t->data = data;
+	edit_queue(t);
 }
 
 static void edit_take(struct vm *vm, struct request *r, json_t *words /* stolen */, bool unset)
@@ -294,13 +351,13 @@ static void edit_take(struct vm *vm, struct request *r, json_t *words /* stolen 
 		json_decref(words);
 		return;
 	}
-	t = edit_new(vm, r);
+	t = edit_new_for(vm, r);
 	t->words = words;
 	t->unset = unset;
 	if (request_bool(r, "dry-run", false))
 		edit_dry(t, vm, r);
 	else
-		edit_queue(t, vm, r);
+		edit_queue_job(t, vm, r);
 }
 
 void verb_set(struct vm *vm, struct request *r)
@@ -364,8 +421,8 @@ void verb_edit(struct vm *vm, struct request *r)
 		request_error(r, &e);
 		return;
 	}
-	t = edit_new(vm, r);
+	t = edit_new_for(vm, r);
 	t->version = xstrdup(version);
 	base64_decode(text, &t->whole);
-	edit_queue(t, vm, r);
+	edit_queue_job(t, vm, r);
 }

@@ -25,6 +25,23 @@ const char *edit_managed(const struct conf_vm *c);
 /* Refuses a change if there is one. */
 int edit_refuse(const struct conf_vm *c, struct err *e);
 
+/* For verbs that change keys as one of several steps: on whose behalf. */
+struct request;
+struct edit_by {
+	enum api_role role;
+	struct peer *peer;
+	char *who;
+	bool force; /* whatever X-Managed= says */
+};
+void edit_by_init(struct edit_by *by, const struct request *r);
+void edit_by_release(struct edit_by *by);
+/* words: as for set, stolen. Tells whether edit_set() would be refused now. */
+int edit_may_set(const struct vm *vm, json_t *words, const struct edit_by *by, struct err *e);
+/* Waits for its turn. done: once, possibly before this returns. */
+typedef void edit_done_fn(void *data, const struct err *e);
+void edit_set(
+	struct vm *vm, json_t *words, const struct edit_by *by, edit_done_fn *done, void *data);
+
 /* One row of the verb's table, see api_edit_row. */
 json_t *edit_row(const struct vm *vm, const struct conf_edit_row *row, const char *file);
 /* Such rows of all keys and sections that differ. */

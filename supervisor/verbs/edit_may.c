@@ -2,7 +2,23 @@
 /* Who may change what in a VM's files. */
 #include "base/mem.h"
 #include "conf/schema.h"
+#include "supervisor/control/peer.h"
+#include "supervisor/control/request.h"
 #include "supervisor/verbs/edit.h"
+
+void edit_by_init(struct edit_by *by, const struct request *r)
+{
+	*by = (struct edit_by){ .role = request_role(r),
+		.peer = peer_ref(request_peer(r)),
+		.who = xstrdup(request_who(r)),
+		.force = request_bool(r, "force", false) };
+}
+
+void edit_by_release(struct edit_by *by)
+{
+	peer_unref(by->peer);
+	free_ptr(&by->who);
+}
 
 struct may {
 	const struct conf_vm *to;

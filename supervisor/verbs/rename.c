@@ -17,7 +17,9 @@
 #include "supervisor/verbs/create.h"
 #include "supervisor/verbs/edit.h"
 #include "supervisor/verbs/verb.h"
+#include "supervisor/vm/bases.h"
 #include "supervisor/vm/forget.h"
+#include "supervisor/vm/renamed.h"
 
 static const char RENAMING[] = "a rename";
 
@@ -156,6 +158,26 @@ static int rename_check_disks(
 	return r;
 }
 
+/* Their Base= lines name images by their path. */
+static int rename_check_overlays(
+	const struct rename *t, struct conf_vm *from, struct conf_vm *to, struct err *e)
+{
+	const struct vm *vm = vms_find(t->daemon->vms, t->from);
+
+	if (vm) { /* once it ran, disks without Path= keep their names */
+		vm_keep_disk_names(vm, from);
+		vm_keep_disk_names(vm, to);
+	}
+	if (vm_overlays_check(t->daemon->vms, t->from, from, to, e) == 0)
+		return 0;
+	for (size_t i = 0; i < from->disks; i++)
+		if (from->disk[i].unnamed && !from->disk[i].cdrom)
+			return err_hint(e,
+				"vmkeep set %s Disk.%s.Path=%s, then the image keeps its name",
+				t->from, from->disk[i].id, from->disk[i].path);
+	return e->number;
+}
+
 /* Under the new name the files must be valid, and mean the same images. */
 static int rename_check(const struct rename *t, struct err *e)
 {
@@ -179,6 +201,8 @@ static int rename_check(const struct rename *t, struct err *e)
 		r = rename_check_disks(t, &from, &to, e);
 	if (r == 0 && edit_may_keys(t->role, &from, &to, e) < 0) /* %n */
 		r = err_wrap(e, e->number, "with the new name");
+	if (r == 0)
+		r = rename_check_overlays(t, &from, &to, e);
 	conf_problems_release(&unheard);
 	conf_problems_release(&problems);
 	conf_vm_release(&from);
@@ -294,10 +318,10 @@ static struct rename *rename_new(const struct vm *vm, const struct request *r)
 static struct vm *rename_prepare(
 	struct rename *t, const struct vm *vm, const struct request *r, struct err *e)
 {
-	if (rename_may(vm, r, e) < 0 || rename_compose(t, vm, e) < 0 || rename_check(t, e) < 0)
+	if (rename_may(vm, r, e) < 0 || rename_compose(t, vm, e) < 0)
 		return NULL;
 	vms_refresh(t->daemon->vms); /* vm may be gone now */
-	if (rename_check_others(t, e) < 0 ||
+	if (rename_check(t, e) < 0 || rename_check_others(t, e) < 0 ||
 		create_dropins_may(t->daemon, t->to, t->place, t->n, e) < 0 ||
 		(!rename_is_written(t, 0) && create_name_may(t->daemon, t->to, e) < 0))
 		return NULL;

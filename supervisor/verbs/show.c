@@ -9,6 +9,7 @@
 #include "supervisor/verbs/verb.h"
 #include "supervisor/guest/health.h"
 #include "supervisor/check/security.h"
+#include "supervisor/vm/bases.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/trouble.h"
 
@@ -116,12 +117,26 @@ static json_t *verb_show_health(const struct vm *vm, const json_t *strays, struc
 	return stray && streq(own, "ok") ? json_incref(stray) : verb_show_word(w, own);
 }
 
+static bool verb_show_is_template(const struct vm *vm)
+{
+	return vm->file.have_conf && vm->file.conf.template;
+}
+
+static json_t *verb_show_overlay_count(const struct vm *vm)
+{
+	json_auto_t *names = verb_show_is_template(vm)
+				     ? vm_overlays(vm->daemon->vms, vm->name, &vm->file.conf)
+				     : NULL;
+
+	return names ? json_integer((json_int_t)json_array_size(names)) : json_null();
+}
+
 static json_t *verb_show_list_row(struct vm *vm, const json_t *strays, struct words *w)
 {
 	const struct conf_vm *c = verb_show_conf_now(vm);
 	_cleanup_(free_ptr) char *reason = vm_reason_text(vm);
 
-	return json_pack("[s, o, o, o, o, o, o, o, o, o, o, o, b]", vm->name,
+	return json_pack("[s, o, o, o, o, o, o, o, o, o, o, o, b, o]", vm->name,
 		verb_show_word(w, vm_state_name(vm->st.state)),
 		*reason ? json_string(reason) : verb_show_word(w, ""),
 		verb_show_health(vm, strays, w), verb_show_word(w, vm_want_name(vm->st.want)),
@@ -132,7 +147,7 @@ static json_t *verb_show_list_row(struct vm *vm, const json_t *strays, struct wo
 		verb_show_if_known(vm, verb_show_word(w, verb_show_accel_text(vm))),
 		verb_show_enabled(vm),
 		vm->file.problems ? json_null() : verb_show_word(w, verb_show_enable(vm)),
-		vm_outdated(vm));
+		vm_outdated(vm), verb_show_overlay_count(vm));
 }
 
 /* A pattern without wildcards is a name: an empty list would say that nothing is wrong with a VM that
@@ -293,6 +308,17 @@ static void verb_show_add_process(json_t *o, struct vm *vm)
 			json_string(vm->busy), "nics", verb_show_nic_rows(vm)));
 }
 
+static void verb_show_add_overlays(json_t *o, const struct vm *vm)
+{
+	json_t *names = vm_overlays(vm->daemon->vms, vm->name, verb_show_conf_now(vm));
+
+	if (verb_show_is_template(vm))
+		json_object_set_new(o, "template", json_true());
+	if (json_array_size(names))
+		json_object_set(o, "overlays", names);
+	json_decref(names);
+}
+
 static void verb_show_count_change(void *data, const struct conf_change *c)
 {
 	unsigned *n = data;
@@ -329,6 +355,7 @@ void verb_info(struct vm *vm, struct request *r)
 								 : c->machine,
 		"disks", verb_show_if_known(vm, verb_show_disk_rows(c)));
 	verb_show_words_release(&words);
+	verb_show_add_overlays(o, vm);
 	if (vm_state_has_process(vm->st.state)) {
 		verb_show_add_process(o, vm);
 		if (vm->file.have_conf && !vm->proc.conf_lost)

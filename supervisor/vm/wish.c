@@ -2,6 +2,7 @@
 /* The desired state of a VM, its requester, and what prevents a start. */
 #include "base/log.h"
 #include "supervisor/vm/adopt.h"
+#include "supervisor/vm/bases.h"
 #include "supervisor/vm/ended.h"
 #include "supervisor/vm/part.h"
 #include "supervisor/vm/revert.h"
@@ -48,7 +49,7 @@ int vm_may_start(struct vm *vm, bool asked, struct err *e)
 		return err_set(e, ERR_NOT_FOUND, "its file is gone");
 	if (vm->file.problems && (asked || !vm->file.have_conf))
 		return err_set(e, ERR_INVALID_CONFIG, "%s", vm->file.problems);
-	return 0;
+	return vm_template_check(vm, e);
 }
 
 /* with_host: the host goes down, which is no word on whether the VM starts with it again. */

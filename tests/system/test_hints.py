@@ -15,6 +15,7 @@ import test_cures_conf  # noqa: F401
 import test_cures_files  # noqa: F401
 import test_cures_images  # noqa: F401
 import test_cures_seed  # noqa: F401
+import test_cures_templates  # noqa: F401
 import vmk
 from cures_skipped import SKIPPED
 
