@@ -139,6 +139,20 @@ const struct api_verb api_verbs[] = {
 		"copied. The VM can't be started meanwhile. If it fails, is cancelled, or if the daemon "
 		"dies, there is no new VM, and what was copied is removed. What the guest keeps on "
 		"its disk, such as its host name and SSH host keys, is the same in both." },
+	{ "vm-prepare", "template prepare", API_ROLE_OWNER, API_VM,
+	  API_NOT_BUSY | API_JOB | API_NEEDS_GUEST | API_HARMS,
+	  .arg = {
+		FORCE_MANAGED,
+		TIMEOUT("how long the script in the guest may take, 5 minutes by default"),
+	  },
+	  .result = "the state reached", .returns = { .members = api_state },
+	  .help = "make a running VM a template: clean up in its guest, and shut it down",
+	  .text = "Needs the guest agent, which runs a script: it empties /etc/machine-id, removes the host "
+		"keys of ssh and the random seed, calls cloud-init clean --logs if there is cloud-init, and "
+		"fstrim. Then Template=yes and Enable=no are written to the VM's file, and the guest is shut down. If "
+		"the script fails, the file is not changed, and the error says what the guest said. New host "
+		"keys are made by cloud-init at the first boot of a clone, or by whatever else the guest has "
+		"for that. It can be repeated." },
 	{ "vm-reset-failed", "reset-failed", API_ROLE_OWNER, API_VMS, API_HARMS,
 	  .result = "state: the current state; changed: false if there was nothing to forget",
 	  .returns = { .members = api_state_changed },

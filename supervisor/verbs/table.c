@@ -41,6 +41,7 @@ const struct verb_row verb_table[] = {
 	{ "vm-forget",           .on_daemon = verb_forget },
 	{ "vm-delete",           .on_vm = verb_delete },
 	{ "vm-clone",            .on_vm = verb_clone },
+	{ "vm-prepare",          .on_vm = verb_prepare, .records = "" },
 	{ "vm-rename",           .on_vm = verb_rename },
 	{ "snapshot-create",     .on_vm = verb_snapshot_create, .records = "snapshot" },
 	{ "snapshot-list",       .on_vm = verb_snapshot_list },

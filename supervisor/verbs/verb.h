@@ -116,6 +116,8 @@ verb_vm_fn verb_info, verb_ip;
 verb_fn verb_list;
 /* problems.c: list --problems */
 verb_fn verb_list_problems;
+/* prepare.c */
+verb_vm_fn verb_prepare;
 /* shutdown.c */
 verb_fn verb_shutdown_all;
 /* snapshot.c */

@@ -178,6 +178,8 @@ def test_each_answer_is_as_the_schema_says(daemon, linux, server):
     except vmk.Error as e:  # the job was faster
         assert e.error_class == "WrongState"
         told.asked.add(("job-cancel", None))
+    daemon.eventually(lambda: daemon.rows("jobs"), lambda found: found == [], 60)
+    g("vm-prepare")
     a("vm-stop")
     a("vm-kill")
     a("vm-reset-failed")

@@ -119,6 +119,7 @@ def test_real_answers_fit(daemon, linux, server):
     lines.run("reboot micro", 5)
     lines.run("stop micro")
     lines.run("shutdown-all")
+    lines.run("template prepare micro", 5)
     lines.run("clone new copy")
     lines.run("image fetch web %s --digest %s" % (server.url("get"), server.image()))
     os.unlink(os.path.join(daemon.config, "bad.vm"))  # it might name the image
