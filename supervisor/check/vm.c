@@ -268,8 +268,7 @@ void vm_check_run(struct vm_check *c)
 {
 	vm_check_duplicates(c, &c->files.vms);
 	vm_check_budget(c, &c->files);
-	if (c->all)
-		check_forgettable(c->daemon, &c->files.vms, c->rows);
+	check_gone(c->daemon, &c->files.vms, c->all ? NULL : c->name[0], c->rows);
 	check_files_release(&c->files);
 	vm_check_next(c);
 }

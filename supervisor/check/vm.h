@@ -55,9 +55,10 @@ struct vm *check_vm(struct daemon *d, const char *name, struct conf_problems *p)
 
 /* --- gone.c --- */
 
-/* Adds a row for each VM whose file is gone and that has not been forgotten. files: the VMs with
- * current files. */
-void check_forgettable(struct daemon *d, const struct vms *files, struct conf_problems *rows);
+/* Adds a row for each VM whose file is gone and that runs or has not been forgotten. files: the VMs
+ * with current files. only: this one; NULL: all. */
+void check_gone(
+	struct daemon *d, const struct vms *files, const char *only, struct conf_problems *rows);
 
 /* --- jail.c: the child process that inspects files --- */
 

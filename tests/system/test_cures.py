@@ -301,6 +301,16 @@ def forgotten_already(p, daemon):
     assert daemon.ok("check") == "no problems\n"
 
 
+@cure("restore the file; or shut the guest down with vmkeep stop %s")
+def running_without_a_file(p, daemon):
+    daemon.micro("a")
+    daemon.up("a")
+    os.unlink(os.path.join(daemon.config, "a.vm"))
+    p.types(p.told())
+    daemon.micro("a")
+    assert daemon.ok("check", "a") == "no problems\n"
+
+
 @cure("vmkeep resume %s")
 def memory_of_a_paused_guest(p, daemon):
     daemon.micro("a")

@@ -61,6 +61,8 @@ def test_a_file_that_is_gone(daemon):
     assert "file missing" in daemon.ok("list")
     assert daemon.info("a")["reason"] == "file missing"
     assert "gone" in daemon.fails(4, "diff", "a")
+    for words in (["check", "a"], ["check"]):
+        assert "the file of VM 'a' is gone; the guest keeps running" in daemon.ok(*words)
 
 
 def reason(world, name):
