@@ -63,7 +63,7 @@ int memory_check(const struct conf_vm *c, uint64_t bytes, bool force, struct err
 		return 0;
 	err_set(e, ERR_USAGE, "%s is below the floor of %s", asked,
 		text_size(bound, sizeof bound, floor));
-	if (force)
+	if (floor <= MEMORY_FORCED_FLOOR)
 		return e->number;
 	return err_hint(e, "--force goes below it, down to 16M; [Memory] Min= changes it");
 }
