@@ -25,7 +25,7 @@ static void stream_put(struct command *c, struct buf *b, bool end)
 	command_flush(c);
 }
 
-static int stream_copy(struct command *c, struct err *e)
+static int stream_copy(struct command *c, bool *empty, struct err *e)
 {
 	_cleanup_(buf_release) struct buf b = BUF_INIT;
 	struct pollfd p[2] = {
@@ -37,6 +37,7 @@ static int stream_copy(struct command *c, struct err *e)
 	for (;;) {
 		ssize_t n;
 
+		*empty = *empty && !b.len;
 		stream_put(c, &b, false);
 		if (poll(p, 2, -1) < 0 && errno != EINTR)
 			return err_errno(e, "wait for the stream");
@@ -56,10 +57,13 @@ static int stream_copy(struct command *c, struct err *e)
 int stream_run(struct command *c)
 {
 	struct err e = ERR_INIT;
+	bool empty = true;
 	int r = calls_begin(c);
 
 	if (r)
 		return r;
-	r = stream_copy(c, &e);
+	r = stream_copy(c, &empty, &e);
+	if (r == 0 && empty && c->tty && !c->quiet)
+		errors_note("nothing is logged");
 	return r < 0 ? errors_print(c->target[0], &e) : r;
 }

@@ -209,6 +209,15 @@ def test_log(daemon):
     daemon.ok("log", "a", "qemu")
 
 
+def test_an_empty_log_says_so(daemon):
+    """To people only."""
+    daemon.micro("a", "deaf")
+    daemon.up("a")
+    terminal = daemon.stream("log", "a", "qemu", terminal=True)
+    terminal.until("note: nothing is logged")
+    assert terminal.wait() == 0 and daemon.ok("log", "a", "qemu") == ""
+
+
 def test_escapes_reach_no_terminal_through_the_log(daemon):
     daemon.micro("a", "deaf", HOSTILE + "end\r\n")
     daemon.up("a", "end")
