@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 
 #include "base/file.h"
 #include "base/text.h"
@@ -53,8 +54,17 @@ static int seed_result(const struct child_result *r, char key[32], struct err *e
 	return e->number;
 }
 
+/* It looks at the free space first; what it says when it runs out of it does not tell. */
+static bool seed_is_out_of_space(const struct vm *vm, const struct child_result *r)
+{
+	const int run = vm->daemon->dirs.run_fd;
+
+	return strstr(r->err, "exceeds free space") || file_room(run) == -ENOSPC;
+}
+
 /* xorriso's first complaint, after its name and version. */
-static int seed_image_result(const struct child_result *r, const struct err *jail, struct err *e)
+static int seed_image_result(
+	const struct vm *vm, const struct child_result *r, const struct err *jail, struct err *e)
 {
 	const char *line = jail ? NULL : strstr(r->err, "xorriso : ");
 	_cleanup_(free_ptr) char *said =
@@ -65,6 +75,8 @@ static int seed_image_result(const struct child_result *r, const struct err *jai
 		err_copy(e, jail);
 	else if (r->status == -ETIMEDOUT)
 		err_set(e, ERR_TIMEOUT, "xorriso %s", child_late(r, late));
+	else if (r->status != 0 && seed_is_out_of_space(vm, r))
+		err_set(e, ERR_NO_RESOURCES, "no space is left in '%s'", vm->daemon->dirs.run);
 	else if (r->status != 0)
 		err_set(e, ERR_FAILED, "%s", said ? said : "xorriso failed");
 	return e->number ? err_wrap(e, e->number, "cloud-init: make the seed") : 0;
@@ -86,8 +98,9 @@ static void seed_on_image(void *data, const struct child_result *r, const struct
 	int fd;
 
 	s->tool = NULL;
+	seed_image_result(s->vm, r, jail, &e);
 	file_remove_tree(run, SEED_TEXTS, NULL);
-	if (seed_image_result(r, jail, &e) < 0) {
+	if (e.number) {
 		start_failed(s, &e);
 		return;
 	}
@@ -162,7 +175,7 @@ static void seed_on_tried(void *data, const struct child_result *r, const struct
 	struct err e = ERR_INIT;
 
 	c->trial = NULL;
-	if (seed_image_result(r, jail, &e) < 0)
+	if (seed_image_result(c->vm, r, jail, &e) < 0)
 		start_check_error(c, NULL, &e);
 	start_check_next(c);
 }

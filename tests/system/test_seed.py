@@ -135,6 +135,29 @@ def test_xorriso_fails(daemon, program, says):
     daemon.exec("umount", XORRISO)
 
 
+@pytest.mark.parametrize("program", (
+    None,  # looks first
+    "#!/bin/sh\nwhile printf %0999d 0; do :; done\necho 'xorriso : FAILURE : libburn indicates failure with writing.' >&2\nexit 32\n",
+))
+def test_a_full_run_directory(world, program):
+    """Not a fault of the VM: a restart would try again."""
+    world.exec("mount", "-t", "tmpfs", "-o", "mode=755,size=1m", "tmpfs", world.run)
+    world.socket = world.inner(world.socket)
+    world.mounts = world.mount_points()
+    if program:
+        in_its_place(world, program)
+    with_seed(world, "User=anna")
+    world.start()
+    full = os.path.join(world.run, "full")
+    world.exec("sh", "-c", "head -c 2000000 /dev/zero >%s; truncate -s -48K %s" % (full, full))
+    assert "cloud-init: make the seed: no space is left in '%s'" % world.run in world.fails(11, "start", "a")
+    nothing_is_left(world)
+    world.exec("rm", full)
+    if program:
+        world.exec("umount", XORRISO)
+    world.ok("start", "a")
+
+
 def in_its_place(world, program):
     world.write("program", program)
     os.chmod(os.path.join(world.config, "program"), 0o755)
