@@ -347,13 +347,13 @@ class Faults(threading.Thread):
                     names[:] = []
                     continue
                 found += [os.path.join(folder, name) for name in files if not name.startswith(".full")]
-        return sorted(path for path in found if not self.is_pipe(path))
+        return sorted(path for path in found if self.is_file(path))
 
     @staticmethod
-    def is_pipe(path):
-        """Set aside by the daemon: opening it blocks."""
+    def is_file(path):
+        """Neither damaged before nor set aside by the daemon: opening a pipe blocks, and a device has no end."""
         with contextlib.suppress(FileNotFoundError):
-            return stat.S_ISFIFO(os.lstat(path).st_mode)
+            return stat.S_ISREG(os.lstat(path).st_mode)
         return False
 
     def damage_file(self):
