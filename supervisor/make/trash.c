@@ -216,7 +216,7 @@ static void trash_prune(void *data);
 
 static void trash_finish(struct trash_running *t, const json_t *images, const struct err *e)
 {
-	if (t->move && t->daemon->trash)
+	if (t->move && t->daemon->emit) /* else the pruner is gone */
 		trash_prune(t->daemon->trash);
 	t->done(t->data, images, e);
 	json_decref(t->images);

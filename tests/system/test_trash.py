@@ -4,6 +4,7 @@ Whatever might need one keeps it; what cannot be read keeps all. Wherever a proc
 import json
 import os
 import shlex
+import signal
 import subprocess
 import time
 
@@ -336,10 +337,11 @@ def test_child_killed(world, step):
     assert trash(world) == ["x.1790000000", "y%2Fz.1790000000"]
 
 
-@walk("step", range(1, 120), some=12)
-def test_killed(world, step):
-    """The daemon: the VM stands with its disk, or its file has a copy and the disk is at its place or in the trash."""
-    steps = Steps(world)
+@walk("how, step", (signal.SIGKILL, signal.SIGTERM), range(1, 120), some=24)
+def test_killed(world, how, step):
+    """The daemon, or told to end, which it does: the VM stands with its disk, or its file has a copy and the disk is at
+    its place or in the trash."""
+    steps = Steps(world, how=how)
     world.start(env=steps.env)
     ran(world)
     image = contents(world.images + "/a.raw")
