@@ -10,6 +10,7 @@ import json
 import os
 import re
 
+import vmk
 from chaos_actions import BUSY, CLASS, HOST, PATIENCE, Broken, Client, Row
 from chaos_model import Guest, Known, now
 
@@ -18,10 +19,10 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ7Gq8yP3c1vX0nq0Zb1l6c2m4s5t6u7v8w9x
 ALICE = {"user": "alice", "groups": ["vmkeep-create"]}
 QUOTA = 3  # VMs of alice
 SETTINGS = ("Lifecycle.RestartSec=1s\nLifecycle.TimeoutStopSec=5s\nLifecycle.StartLimitBurst=1000\n"
-            "Lifecycle.StartLimitPerDay=100000\n[Quota @vmkeep-create]\nVMs=%d\nMemory=200M\n" % QUOTA)
+            "Lifecycle.StartLimitPerDay=100000\nLifecycle.TimeoutStartSec=%ds\n[Quota @vmkeep-create]\nVMs=%d\nMemory=200M\n" % (30 * vmk.SLOW, QUOTA))
 IMAGE = "tiny"
-KEYS = ["VM.Description=one two", "VM.Description=", "VM.Networks=none", "VM.CPUs=1", "Lifecycle.After+=n1",
-        "Lifecycle.After-=n1", "Lifecycle.RestartSec=1s"]  # harmless ones, for any VM
+KEYS = ["VM.Description=one two", "VM.Description=", "VM.Networks=none", "VM.CPUs=1", "VM.Owner+=bob",
+        "VM.Owner-=bob", "Lifecycle.RestartSec=1s"]  # harmless ones, for any VM
 MORE = ["VM.Memory=24M", "VM.Memory=16M", "Disk.data.Size=1M", "Disk.data.Bus=scsi"]  # only of VMs made here
 
 
