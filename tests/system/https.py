@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """An https server for test_image_fetch.py, run inside the world: python3 https.py DIRECTORY, with cert.pem in it. Ends
-when its standard input does. Prints "ready PORT", then a line for each request: its path and range."""
+when its standard input does. Prints "ready PORT PROXY", then a line for each request: its path and range. At PROXY is an
+http proxy that connects to anything."""
+import contextlib
 import http.server
 import os
+import socket
 import ssl
 import sys
 import threading
@@ -24,6 +27,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
+        if how == "headers":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+            while True:  # until the client has enough
+                self.wfile.write(b"X-More: %s\r\n" % (b"x" * 4000))
         if how == "endless":  # /endless/MIB: so much as fast as it gets, then slowly
             self.send_response(200)
             self.end_headers()
@@ -53,6 +60,28 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
 
 
+class Proxy(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_CONNECT(self):
+        print("CONNECT", self.path, flush=True)
+        host, port = self.path.split(":")
+        with socket.create_connection((host, int(port))) as there:
+            self.send_response(200)
+            self.end_headers()
+            threading.Thread(target=copy, args=(self.connection, there), daemon=True).start()
+            copy(there, self.connection)
+        self.close_connection = True
+
+
+def copy(a, b):
+    with contextlib.suppress(OSError):
+        while data := a.recv(65536):
+            b.sendall(data)
+        b.shutdown(socket.SHUT_WR)
+
+
 def end_with_test():
     sys.stdin.read()
     os._exit(0)
@@ -64,5 +93,7 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
 context.load_cert_chain("cert.pem")
 server.socket = context.wrap_socket(server.socket, server_side=True)
-print("ready", server.server_port, flush=True)
+proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+threading.Thread(target=proxy.serve_forever, daemon=True).start()
+print("ready", server.server_port, proxy.server_port, flush=True)
 server.serve_forever()

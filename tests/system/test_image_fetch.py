@@ -39,7 +39,7 @@ class Server:
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(world.inside([sys.executable, os.path.join(HERE, "https.py"), self.place]),
                                             stdin=subprocess.PIPE, stdout=log)
-        self.port = int(world.eventually(self.requests, len)[0].split()[1])
+        self.port, self.proxy = map(int, world.eventually(self.requests, len)[0].split()[1:])
 
     def requests(self):
         with open(self.log, encoding="ascii") as f:
@@ -150,15 +150,17 @@ def test_a_wrong_digest(daemon, server):
     assert there(daemon) == []
 
 
-@pytest.mark.parametrize("kind", ["backing", "data", "text", "empty"])
+@pytest.mark.parametrize("kind", ["backing", "json", "data", "vmdk", "text", "empty"])
 def test_hostile_images(daemon, server, kind):
     path = os.path.join(server.place, "a.qcow2")
     if kind in ("text", "empty"):
         with open(path, "wb") as f:
             f.write(b"<html>" if kind == "text" else b"")
     else:
-        more = ["-b", "/etc/passwd", "-F", "raw", "-u"] if kind == "backing" else ["-o", "data_file=" + os.path.join(server.place, "d")]
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *more, path, "1M"], check=True)
+        more = {"backing": ["-b", "/etc/passwd", "-F", "raw", "-u"],
+                "json": ["-b", 'json:{"driver":"raw","file":{"driver":"file","filename":"/etc/passwd"}}', "-F", "raw", "-u"],
+                "data": ["-o", "data_file=" + os.path.join(server.place, "d")], "vmdk": []}[kind]
+        subprocess.run(["qemu-img", "create", "-q", "-f", "vmdk" if kind == "vmdk" else "qcow2", *more, path, "1M"], check=True)
     result = daemon.vmkeep("image", "fetch", "web", server.url("get"), "--digest", server.digest())
     assert result.code and there(daemon) == [], result
 
