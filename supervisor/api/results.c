@@ -233,6 +233,7 @@ const struct api_field api_created[] = {
 	{ "file", API_TEXT },
 	{ "text", API_TEXT, "what it holds" },
 	{ "state", API_TEXT, "of the VM; null for a dry run" },
+	{ "notes", API_TEXTS, "what its start did, such as disks created" },
 	END
 };
 const struct api_field api_ran[] = {

@@ -74,8 +74,7 @@ void command_print_json(struct command *c, const json_t *value)
 	buf_addc(&c->out, '\n');
 }
 
-/* "web1: disk root created, 20G", one line each. */
-static void command_print_notes(struct command *c, const char *target, const json_t *notes)
+void command_print_notes(struct command *c, const char *target, const json_t *notes)
 {
 	size_t i;
 	json_t *note;

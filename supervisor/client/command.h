@@ -57,6 +57,8 @@ int confirm(struct command *c, struct err *e);
 int command_result(struct command *c, const char *target, const json_t *result);
 /* Formats a result for people, into c->out, by its shape. target NULL: the verb has none. */
 void command_print(struct command *c, const char *target, const json_t *result);
+/* "web1: disk root created, 20G", one line each. */
+void command_print_notes(struct command *c, const char *target, const json_t *notes);
 /* Adds an error instead of a result to the --json output, see api/result.h. */
 void command_add_json_error(struct command *c, const char *target, const struct err *e);
 void command_flush_json(struct command *c);

@@ -147,6 +147,7 @@ void create_print(struct command *c, const char *target, const json_t *result)
 		return;
 	}
 	create_print_file(c, target, result);
+	command_print_notes(c, target, json_object_get(result, "notes"));
 	if (state && !streq(state, "stopped"))
 		buf_printf(&c->out, "%s: %s\n", target, state);
 	else

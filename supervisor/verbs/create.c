@@ -31,13 +31,14 @@ static void create_free(struct create *c)
 	free(c);
 }
 
-static json_t *create_result(const struct create *c, const struct vm *vm)
+static json_t *create_result(const struct create *c, struct vm *vm)
 {
-	return json_pack("{s:s, s:s, s:s?}", "file", c->t.path, "text", c->t.text.data, "state",
-		vm ? vm_state_name(vm->st.state) : NULL);
+	return json_pack("{s:s, s:s, s:s?, s:o*}", "file", c->t.path, "text", c->t.text.data,
+		"state", vm ? vm_state_name(vm->st.state) : NULL, "notes",
+		vm ? vm_take_notes(vm) : NULL);
 }
 
-static void create_finish(struct create *c, const struct vm *vm, const struct err *e)
+static void create_finish(struct create *c, struct vm *vm, const struct err *e)
 {
 	if (c->job)
 		job_finish(c->job, e ? NULL : create_result(c, vm), e);

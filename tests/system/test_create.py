@@ -23,6 +23,13 @@ def names(world):
     return sorted(name for name in os.listdir(world.config) if name.endswith(".vm"))
 
 
+def test_what_its_start_made(daemon):
+    """It is told with the start, and not by the next command."""
+    out = create(daemon, "web1", "--memory", "16M", "--disk", "8M", "--network", "none", "--start")
+    assert out.endswith("\nweb1: disk root created, 8M\nweb1: running\n")
+    assert "created" not in daemon.ok("kill", "web1")
+
+
 def test_a_short_file_that_starts(daemon):
     daemon.image("m.raw")
     out = create(daemon, "web1", "--memory", "16M", "--disk", "m.raw", "--network", "none", "--start")
