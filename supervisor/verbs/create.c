@@ -142,6 +142,7 @@ static int create_prepare(struct create *c, struct err *e)
 	const char *owner = create_text_owner(t, e);
 
 	if (e->number || create_name_may(c->daemon, t->name, e) < 0 ||
+		create_name_free_for(c->daemon, t->name, t->role, t->peer, e) < 0 ||
 		create_dropins_may(c->daemon, t->name, NULL, 0, e) < 0)
 		return e->number;
 	if (owner)

@@ -60,6 +60,9 @@ bool create_words_installs(const json_t *arguments);
  * taken over. Not pure: create_name.c */
 struct daemon;
 int create_name_may(struct daemon *d, const char *name, struct err *e);
+/* VMs of others wait for a VM or network of that name, so that whoever has it can hold up their start. */
+int create_name_free_for(const struct daemon *d, const char *name, enum api_role role,
+	const struct peer *peer, struct err *e);
 /* No drop-ins for that name are there, but for n own ones, which are paths. */
 int create_dropins_may(
 	const struct daemon *d, const char *name, char *const *own, size_t n, struct err *e);

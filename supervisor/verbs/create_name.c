@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "conf/load.h"
+#include "supervisor/control/peer.h"
 #include "supervisor/verbs/create.h"
 #include "supervisor/vm/vanished.h"
 
@@ -64,6 +65,39 @@ int create_name_may(struct daemon *d, const char *name, struct err *e)
 			e, "choose a name that differs in more than case, and as a DNS name");
 	}
 	return name_check_state(d->vms, name, e);
+}
+
+static bool name_is_in(const struct conf_list *list, const char *name)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (streq(list->item[i], name))
+			return true;
+	return false;
+}
+
+static bool name_owns(const struct peer *peer, const struct vm *vm)
+{
+	for (size_t i = 0; i < vm->file.conf.owner.n; i++)
+		if (peer_is(peer, vm->file.conf.owner.item[i]))
+			return true;
+	return false;
+}
+
+int create_name_free_for(const struct daemon *d, const char *name, enum api_role role,
+	const struct peer *peer, struct err *e)
+{
+	for (size_t i = 0; role < API_ROLE_OPERATOR && i < d->vms->n; i++) {
+		const struct vm *vm = d->vms->vm[i];
+		const char *key = name_is_in(&vm->file.conf.after, name)      ? "After"
+				  : name_is_in(&vm->file.conf.requires, name) ? "Requires"
+									      : NULL;
+
+		if (key && !name_owns(peer, vm))
+			return err_set(e, ERR_PERMISSION,
+				"only an operator may give it this name: VM '%s' has %s=%s",
+				vm->name, key, name);
+	}
+	return 0;
 }
 
 static bool name_is_own(const char *path, char *const *own, size_t n)

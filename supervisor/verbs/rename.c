@@ -322,6 +322,7 @@ static struct vm *rename_prepare(
 		return NULL;
 	vms_refresh(t->daemon->vms); /* vm may be gone now */
 	if (rename_check(t, e) < 0 || rename_check_others(t, e) < 0 ||
+		create_name_free_for(t->daemon, t->to, t->role, request_peer(r), e) < 0 ||
 		create_dropins_may(t->daemon, t->to, t->place, t->n, e) < 0 ||
 		(!rename_is_written(t, 0) && create_name_may(t->daemon, t->to, e) < 0))
 		return NULL;

@@ -95,6 +95,19 @@ def test_a_new_name_is_not_another_image(daemon):
     assert [disk["path"] for disk in daemon.info("prod")["disks"]] == ["a-root.qcow2"]
 
 
+def test_a_name_that_others_wait_for(daemon):
+    """With it, a user could hold up their start."""
+    daemon.micro("prod", extra="[Lifecycle]\nRequires=db\nAfter=default\n")
+    create(daemon, "ci1", "--disk", "1M")
+    for name, key in (("db", "Requires"), ("default", "After")):
+        said = "only an operator may give it this name: VM 'prod' has %s=%s" % (key, name)
+        assert said in daemon.fails(9, "create", name, "--disk", "1M", *OURS, **ALICE)
+        assert said in daemon.fails(9, "rename", "ci1", name, **ALICE)
+    daemon.ok("create", "db", "--disk", "1M", *OURS, user="bob", groups=["vmkeep"])
+    daemon.ok("set", "ci1", "Lifecycle.After=ci9", **ALICE)
+    create(daemon, "ci9", "--disk", "1M")
+
+
 def test_media_may_be_named(daemon):
     create(daemon, "ci1", "--disk", "1M,base=images/debian.qcow2", "--iso", "debian.iso")
     assert "Base=images/debian.qcow2\n" in text(daemon, "ci1.vm") and "Path=debian.iso\n" in text(daemon, "ci1.vm")
