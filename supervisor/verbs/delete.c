@@ -321,6 +321,19 @@ static void delete_on_gone(void *data)
 	delete_free(t);
 }
 
+/* A name may have been deleted a moment ago. */
+static char *delete_kept(const struct daemon *d, const char *name)
+{
+	long long time = (long long)clock_wall();
+	char *path = NULL;
+
+	do {
+		free(path);
+		path = xasprintf("%s/deleted/%s.%lld", d->dirs.state, name, time++);
+	} while (access(path, F_OK) == 0);
+	return path;
+}
+
 static struct deletion *delete_new(const struct vm *vm, struct request *r)
 {
 	const struct conf_list *owner = &vm->file.conf.owner;
@@ -332,8 +345,7 @@ static struct deletion *delete_new(const struct vm *vm, struct request *r)
 		.with_disks = request_bool(r, "disks", false),
 		.user = request_role(r) < API_ROLE_OPERATOR ? request_peer(r)->uid : 0,
 		.name = xstrdup(vm->name),
-		.kept = xasprintf(
-			"%s/deleted/%s.%lld", d->dirs.state, vm->name, (long long)clock_wall()),
+		.kept = delete_kept(d, vm->name),
 		.dropins = xasprintf("%s/%s.vm.d", d->dirs.config, vm->name),
 		.uuid = *vm->identity.uuid ? xstrdup(vm->identity.uuid) : NULL,
 		.owner = json_array(),

@@ -61,6 +61,14 @@ def test_never_started(daemon):
     assert files(daemon) == [] and len(copies(daemon)) == 1
 
 
+def test_again_at_once(daemon):
+    """The copies have the time in their name, in seconds."""
+    for _ in range(3):
+        shop(daemon)
+        daemon.ok("delete", "-y", "a")
+    assert len(copies(daemon)) == 3
+
+
 def test_it_asks(daemon):
     """Also for a single VM, and for a yes in advance where there is no terminal."""
     texts = shop(daemon)
