@@ -126,10 +126,14 @@ const struct api_verb api_verbs[] = {
 		"new name; images with Path= keep theirs, and its addresses stay. Refused while another "
 		"VM names it in After= or Requires=, or if a Path= or Base= contains %n. If it is "
 		"interrupted, VM and images are as before or renamed; repeat it to finish it." },
-	{ "vm-clone", "clone", API_ROLE_OPERATOR, API_VM, API_NOT_BUSY | API_JOB | API_KEEPS,
-	  .arg = { { "new", API_NAME, true, "NEW", "the name of the new VM" } },
+	{ "vm-clone", "clone", API_ROLE_CREATE, API_VM, API_NOT_BUSY | API_JOB | API_KEEPS,
+	  .arg = {
+		{ "new", API_NAME, true, "NEW", "the name of the new VM" },
+		{ "linked", API_BOOL, false, "--linked",
+		  "copy no images: its disks are based on those of this VM, a template" },
+	  },
 	  .result = "what was made", .returns = { .members = api_cloned },
-	  .help = "make a new VM that is a full copy of a stopped one",
+	  .help = "make a new VM from a stopped one: a full copy, or one with disks based on a template's",
 	  .text = "Copies the disk images that the VM writes to, in the stores that they are in, and its "
 		"UEFI variables; the new VM is not enabled. Its file has the comments of the old one, "
 		"and what the drop-ins say, with a new UUID= and without MACAddress=, Address=, Gateway=, DNS=, HostName=, "
@@ -138,7 +142,11 @@ const struct api_verb api_verbs[] = {
 		"default store. CDs, disks with ReadOnly=yes and bases are shared, snapshots are not "
 		"copied. The VM can't be started meanwhile. If it fails, is cancelled, or if the daemon "
 		"dies, there is no new VM, and what was copied is removed. What the guest keeps on "
-		"its disk, such as its host name and SSH host keys, is the same in both." },
+		"its disk, such as its host name and SSH host keys, is the same in both. With --linked, "
+		"its disks get Base= with the images of the template, and Size=; the first start makes them. "
+		"Disks outside of the stores, and volumes, can only be copied. Members of vmkeep-create clone "
+		"templates, of whomever, and VMs of their own: they own the clone, their quota must suffice, and "
+		"its images are called NEW-ID.UUID.qcow2 or .raw. Keys that they may not set are refused." },
 	{ "vm-prepare", "template prepare", API_ROLE_OWNER, API_VM,
 	  API_NOT_BUSY | API_JOB | API_NEEDS_GUEST | API_HARMS,
 	  .arg = {
@@ -317,6 +325,8 @@ const struct api_verb api_verbs[] = {
 		  "an https:// URL, which is fetched; or the path of another one in the store" },
 		{ "digest", API_STRING, false, "--digest DIGEST", "sha256:HEX or sha512:HEX, of an image that "
 		  "is a URL", .client = true },
+		{ "template", API_NAME, false, "--template TEMPLATE", "a clone of this VM, as by clone --linked; "
+		  "all else that is given is set in its file" },
 		{ "iso", API_STRING, false, "--iso, --cdrom FILE", "a CD to install from" },
 		{ "network", API_WORDS, false, "-w, --network NETWORK", "a network, none, or keys of [NIC] "
 		  "as in default,mac=52:54:00:11:22:33; default if not given; may be repeated" },

@@ -4,6 +4,8 @@
  *
  *   {"do": "size", "path": "images/a.qcow2"}
  *       -> {"size": bytes that a guest sees, "room", "all": of its file system}
+ *   {"do": "base", "path": "a.raw", "format": "raw", "new": "b.qcow2"}   -> the same; it may have bases,
+ *       and nothing may be in the place of the new one, if it is named
  *   {"do": "overlay", "path": "images/a.qcow2"}   the same, for an overlay in .run, which it makes
  *   {"do": "discard", "overlay": ".run/a.qcow2"}   removes it, if it is there -> {}
  *   {"do": "list"}   -> {"rows": [[name, size, bytes on disk, URL, digest, proof, time]]}
@@ -81,25 +83,32 @@ static bool image_is_qcow2(const char *path)
 	return len > end && streq(path + len - end, IMAGE_END);
 }
 
-/* By its name, as Base= does. An overlay on this one would need to name what it is based on, too. */
-static int image_read_size(
-	const struct image *m, int fd, const char *path, uint64_t *size, struct err *e)
+/* An overlay on a qcow2 image that has a base would need to name that, too: with_base, if it does. */
+static int image_read_size(const struct image *m, int fd, const char *path, bool with_base,
+	uint64_t *size, struct err *e)
 {
+	const char *format = image_text(m, "format");
+	const bool qcow2 = *format ? streq(format, "qcow2") : image_is_qcow2(path);
 	_cleanup_(free_ptr) char *there = xasprintf("%s/%s", m->store, path),
 				 *whole = text_shell_quote(there);
-	uint8_t head[HEAD];
+	uint8_t head[HEAD] = { 0 };
 	struct stat st;
+	bool is;
 
 	if (fstat(fd, &st) < 0)
 		return err_errno(e, "look at image '%s'", path);
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, ERR_FAILED, "image '%s' is not a regular file", path);
-	if (!image_is_qcow2(path)) {
+	is = pread(fd, head, sizeof head, 0) == sizeof head && memcmp(head, "QFI\xfb", 4) == 0;
+	if (*format && is && !qcow2)
+		return err_set(e, ERR_FAILED,
+			"image '%s' is raw, but begins like a qcow2 image, and would be read as one",
+			path);
+	if (!qcow2) {
 		*size = (uint64_t)st.st_size;
-	} else if (pread(fd, head, sizeof head, 0) != sizeof head ||
-		   memcmp(head, "QFI\xfb", 4) != 0) {
+	} else if (!is) {
 		return err_set(e, ERR_FAILED, "image '%s' is not a qcow2 image", path);
-	} else if (image_be(head + 8, 8)) {
+	} else if (image_be(head + 8, 8) && !with_base) {
 		err_set(e, ERR_FAILED, "image '%s' is itself based on another image", path);
 		return err_hint(
 			e, "qemu-img convert -O qcow2 %s NEW makes one that is whole", whole);
@@ -110,7 +119,7 @@ static int image_read_size(
 	return *size ? 0 : err_set(e, ERR_FAILED, "image '%s' is empty", path);
 }
 
-static json_t *image_size(struct image *m, struct err *e)
+static json_t *image_look(struct image *m, bool with_base, struct err *e)
 {
 	const char *path = image_text(m, "path");
 	_cleanup_(close_fd) int fd = image_openat2(m->dir, path, O_RDONLY, 0);
@@ -126,12 +135,31 @@ static json_t *image_size(struct image *m, struct err *e)
 		err_errno(e, "open image '%s' in store '%s'", path, image_text(m, "name"));
 		return NULL;
 	}
-	if (image_read_size(m, fd, path, &size, e) < 0)
+	if (image_read_size(m, fd, path, with_base, &size, e) < 0)
 		return NULL;
 	fstatvfs(fd, &v);
 	return json_pack("{s:I, s:I, s:I}", "size", (json_int_t)size, "room",
 		(json_int_t)(v.f_bavail * v.f_frsize), "all",
 		(json_int_t)(v.f_blocks * v.f_frsize));
+}
+
+static json_t *image_size(struct image *m, struct err *e)
+{
+	return image_look(m, false, e);
+}
+
+/* Also whether nothing is in the place of the image that is to be based on it. */
+static json_t *image_base(struct image *m, struct err *e)
+{
+	const char *new = image_text(m, "new");
+	_cleanup_(close_fd) int fd = *new ? image_openat2(m->dir, new, O_RDONLY, 0) : -1;
+
+	if (!*new || (fd < 0 && errno == ENOENT))
+		return image_look(m, true, e);
+	err_set(e, ERR_CONFLICT, "store '%s' has an image '%s' already", image_text(m, "name"),
+		new);
+	err_hint(e, "choose another name");
+	return NULL;
 }
 
 /* --- overlays of throw-away VMs --- */
@@ -173,7 +201,7 @@ static json_t *image_row(const struct image *m, int dir, const char *name)
 
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return NULL;
-	image_read_size(m, fd, name, &size, &ignored);
+	image_read_size(m, fd, name, false, &size, &ignored);
 	image_origin(fd, &origin);
 	row = json_pack("[o, o, I, n, n, n, n]",
 		json_sprintf("%.*s", (int)(strlen(name) - strlen(IMAGE_END)), name),
@@ -259,6 +287,7 @@ static const struct {
 	{ "size", image_size },
 	{ "overlay", image_overlay },
 	{ "discard", image_discard },
+	{ "base", image_base },
 	{ "list", image_list },
 	{ "begin", image_begin },
 	{ "place", image_place },

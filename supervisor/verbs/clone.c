@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clone: copies the images of a stopped VM, which is busy meanwhile so that nothing starts it, and then
- * writes the file of the new VM. The file comes last: it never names an image that is not complete.
+ * clone, and create --template: writes the file of a new VM from that of another one, which is off.
+ *
+ * A full copy copies the images first; the VM is busy meanwhile, so that nothing starts it. With linked,
+ * only the UEFI variables are copied: disks based on a template's are made by the first start. The file
+ * comes last: it never names a copy that is not complete.
  */
 #include "supervisor/verbs/clone.h"
 
@@ -13,12 +16,16 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "conf/load.h"
+#include "conf/word.h"
+#include "supervisor/control/peer.h"
 #include "supervisor/core/replace.h"
 #include "supervisor/make/copies.h"
+#include "supervisor/make/template.h"
 #include "supervisor/qemu/device.h"
 #include "supervisor/start/start.h"
 #include "supervisor/verbs/create.h"
 #include "supervisor/verbs/edit.h"
+#include "supervisor/verbs/quota.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/revert.h"
@@ -27,21 +34,30 @@ static const char CLONING[] = "a clone";
 
 struct clone {
 	struct daemon *daemon;
+	struct request *r; /* until there is a job; NULL: its client is gone */
 	struct job *job;
+	struct peer *peer;
+	enum api_role role;
 	char *from, *to, *path, *like; /* path, like: files */
 	char uuid[37];
+	bool linked, start, dry;
+	json_t *words; /* create: what else is set in the file; NULL: nothing */
 	struct buf text;
 	struct clone_image *image;
 	size_t images;
 	struct copies *copies;
+	struct quota_claim claim;
 	bool has_dir; /* STATE/vms/TO */
 };
 
 static void clone_free(struct clone *t)
 {
 	copies_free(t->copies);
+	quota_release(&t->claim);
 	clone_images_release(t->image, t->images);
 	buf_release(&t->text);
+	peer_unref(t->peer);
+	json_decref(t->words);
 	free(t->like);
 	free(t->path);
 	free(t->to);
@@ -49,8 +65,32 @@ static void clone_free(struct clone *t)
 	free(t);
 }
 
-static int clone_may(struct vm *vm, struct err *e)
+/* --- may it be cloned? --- */
+
+static bool clone_is_users(const struct clone *t)
 {
+	return t->role < API_ROLE_OPERATOR;
+}
+
+/* What a copy shows of a VM's disks is for its owner; a template is meant to be copied. */
+static int clone_may_read(const struct clone *t, const struct vm *vm, struct err *e)
+{
+	const struct conf_list *owner = &vm->file.conf.owner;
+
+	if (!clone_is_users(t) || (vm->file.have_conf && vm->file.conf.template))
+		return 0;
+	for (size_t i = 0; i < owner->n; i++)
+		if (peer_is(t->peer, owner->item[i]))
+			return 0;
+	return err_set(e, ERR_PERMISSION,
+		"permission denied: %s may only clone templates and VMs that are %s's own",
+		t->peer->user, t->peer->user);
+}
+
+static int clone_may(const struct clone *t, struct vm *vm, struct err *e)
+{
+	if (clone_may_read(t, vm, e) < 0 || (t->linked && template_may(vm, e) < 0))
+		return e->number;
 	if (!vm_state_is_down(vm->st.state)) {
 		err_set(e, ERR_WRONG_STATE, "is %s", vm_state_name(vm->st.state));
 		return err_hint(e, "vmkeep stop %s first", vm->name);
@@ -64,34 +104,88 @@ static int clone_may(struct vm *vm, struct err *e)
 							       : vm_draft_identity(vm, e);
 }
 
-static void clone_make_uuid(struct clone *t)
-{
-	struct identity id = IDENTITY_INIT;
+/* --- the text --- */
 
-	identity_make_uuid(&id);
-	snprintf(t->uuid, sizeof t->uuid, "%s", id.uuid);
-	identity_release(&id);
+/* Of two keys that exclude each other, the last word is meant. */
+static void clone_drop_other(struct conf_edit *ed, const char *word)
+{
+	static const char *const others[][2] = { { ".Network", "Bridge" },
+		{ ".Bridge", "Network" } };
+	const size_t len = strcspn(word, "=");
+	struct err ignored = ERR_INIT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		const size_t end = strlen(others[i][0]);
+		_cleanup_(free_ptr) char *other = NULL;
+
+		if (strncmp(word, "NIC.", 4) != 0 || len < end ||
+			strncmp(word + len - end, others[i][0], end) != 0)
+			continue;
+		other = xasprintf("%.*s.%s", (int)(len - end), word, others[i][1]);
+		conf_edit_unset(ed, other, &ignored);
+	}
 }
 
-static int clone_check_text(struct clone *t, const struct conf_vm *from,
-	const struct conf_context *ctx, enum api_role role, struct err *e)
+static int clone_set_words(struct clone *t, struct err *e)
 {
 	const struct conf_source src = { t->path, t->text.data, t->text.len };
-	struct conf_problems problems = { 0 };
-	struct conf_vm to = CONF_VM_INIT;
+	struct conf_edit *ed = conf_edit_new(&src, 1, &t->daemon->conf);
+	struct buf text = BUF_INIT;
+	size_t i;
+	json_t *word;
+	int r = 0;
+
+	json_array_foreach (t->words, i, word) {
+		if (r < 0)
+			break;
+		r = conf_edit_set(ed, json_string_value(word), e);
+		if (r == 0)
+			clone_drop_other(ed, json_string_value(word));
+	}
+	if (r == 0 && conf_edit_text(ed, 0, &text)) {
+		buf_release(&t->text);
+		t->text = text;
+	}
+	conf_edit_free(ed);
+	return r;
+}
+
+/* The text before its words, then with them: the rest must be the user's to set. */
+static int clone_check_text(
+	struct clone *t, const struct conf_vm *from, const struct conf_context *ctx, struct err *e)
+{
+	struct conf_source src = { t->path, t->text.data, t->text.len };
+	struct conf_vm plain = CONF_VM_INIT, granted = CONF_VM_INIT, to = CONF_VM_INIT;
+	struct conf_problems unheard = { 0 }, problems = { 0 };
+	_cleanup_(free_ptr) char *text = NULL;
 	int r;
 
+	conf_vm_parse(&plain, t->to, &src, 1, ctx, &unheard);
+	text = edit_granted(&plain);
+	src = (struct conf_source){ t->path, text, strlen(text) };
+	conf_vm_parse(&granted, t->to, &src, 1, ctx, &unheard);
+	r = t->words ? clone_set_words(t, e) : 0;
+	src = (struct conf_source){ t->path, t->text.data, t->text.len };
 	conf_vm_parse(&to, t->to, &src, 1, ctx, &problems);
-	r = conf_problems_err(&problems, e);
-	conf_problems_release(&problems);
 	if (r == 0)
-		r = edit_may(t->daemon, role, from, &to, e);
+		r = conf_problems_err(&problems, e);
+	if (r == 0)
+		r = edit_may(t->daemon, t->role, clone_is_users(t) ? &granted : from, &to, e);
+	if (r == 0)
+		r = quota_check(t->daemon, t->role, t->peer, t->to, NULL, &to, e);
+	if (r == 0 && !t->dry)
+		quota_claim(&t->claim, t->role, t->peer, t->to, &to);
+	conf_problems_release(&unheard);
+	conf_problems_release(&problems);
+	conf_vm_release(&plain);
+	conf_vm_release(&granted);
 	conf_vm_release(&to);
 	return r;
 }
 
-static int clone_compose_text(
-	struct clone *t, const struct vm *vm, enum api_role role, struct err *e)
+/* size NULL: only to learn where the images will be. */
+static int clone_make_text(
+	struct clone *t, const struct vm *vm, const uint64_t *size, bool whole, struct err *e)
 {
 	const struct daemon *d = t->daemon;
 	const struct conf_context ctx = {
@@ -100,6 +194,11 @@ static int clone_compose_text(
 		.state_dir = d->dirs.state,
 		.newer = d->newer_keys,
 	};
+	const struct clone_how how = { .name = t->to,
+		.file = t->path,
+		.linked = t->linked,
+		.size = size,
+		.owner = clone_is_users(t) ? t->peer->user : NULL };
 	struct conf_texts *texts = conf_texts_new(d->dirs.config, t->from, e);
 	const struct conf_source *src;
 	size_t n;
@@ -107,15 +206,20 @@ static int clone_compose_text(
 	if (!texts)
 		return e->number;
 	src = conf_texts_sources(texts, &n);
+	free(t->like);
 	t->like = xstrdup(src->file);
+	clone_images_release(t->image, t->images);
 	t->images = vm->file.conf.disks;
 	t->image = xcalloc(t->images + 1, sizeof *t->image);
-	clone_compose(&t->text, t->image, src, n, &vm->file.conf, t->to, t->path, &ctx, e);
-	if (e->number == 0)
-		clone_check_text(t, &vm->file.conf, &ctx, role, e);
+	buf_clear(&t->text);
+	clone_compose(&t->text, t->image, src, n, &vm->file.conf, &ctx, &how, e);
+	if (whole && e->number == 0)
+		clone_check_text(t, &vm->file.conf, &ctx, e);
 	conf_texts_free(texts);
 	return e->number;
 }
+
+/* --- the copies --- */
 
 static bool clone_has_nvram(struct vm *vm)
 {
@@ -142,7 +246,7 @@ static int clone_add_images(struct clone *t, struct vm *vm, struct err *e)
 	const struct conf_vm *c = &vm->file.conf;
 	const char *dir = t->daemon->image_dir;
 
-	for (size_t i = 0; i < c->disks; i++) {
+	for (size_t i = 0; !t->linked && i < c->disks; i++) {
 		const struct conf_disk *d = &c->disk[i];
 		const char *store = *d->path == '/' || d->volume ? dir : device_disk_dir(d, dir);
 		_cleanup_(free_ptr) char *path = NULL;
@@ -157,14 +261,35 @@ static int clone_add_images(struct clone *t, struct vm *vm, struct err *e)
 
 /* --- the end --- */
 
-static void clone_let_go(struct clone *t)
+static void clone_let_go(const struct clone *t)
 {
 	struct vm *vm = t->daemon->emit ? vms_find(t->daemon->vms, t->from) : NULL;
 
-	if (vm && vm->busy == CLONING) {
+	if (vm && !t->linked && t->job && vm->busy == CLONING) {
 		vm->busy = NULL;
 		vm_idle(vm);
 	}
+}
+
+static json_t *clone_result(const struct clone *t)
+{
+	const struct vm *vm = t->job && t->daemon->emit ? vms_find(t->daemon->vms, t->to) : NULL;
+
+	return t->words ? json_pack("{s:s, s:s, s:s?}", "file", t->path, "text", t->text.data,
+				  "state", vm ? vm_state_name(vm->st.state) : NULL)
+			: json_pack("{s:s, s:s, s:s, s:o}", "new", t->to, "file", t->path, "uuid",
+				  t->uuid, "disks", copies_made(t->copies));
+}
+
+static void clone_finish(struct clone *t, const struct err *e)
+{
+	if (t->job)
+		job_finish(t->job, e ? NULL : clone_result(t), e);
+	else if (t->r && e)
+		request_error(t->r, e);
+	else if (t->r)
+		request_return(t->r, clone_result(t));
+	clone_free(t);
 }
 
 static void clone_fail(struct clone *t, const struct err *e)
@@ -174,33 +299,33 @@ static void clone_fail(struct clone *t, const struct err *e)
 	if (t->has_dir) /* empty again */
 		unlinkat(t->daemon->dirs.state_fd, own, AT_REMOVEDIR);
 	clone_let_go(t);
-	job_finish(t->job, NULL, e);
-	clone_free(t);
+	clone_finish(t, e);
 }
 
-static void clone_finish(struct clone *t)
+static void clone_on_started(void *data, const struct err *e)
 {
-	struct err e = ERR_INIT;
-	struct vm *vm = t->daemon->emit ? vms_get(t->daemon->vms, t->to, &e) : NULL;
-
-	if (vm)
-		vm_history(vm, "clone", t->job->who, t->from);
-	clone_let_go(t);
-	job_finish(t->job,
-		json_pack("{s:s, s:s, s:s, s:o}", "new", t->to, "file", t->path, "uuid", t->uuid,
-			"disks", copies_made(t->copies)),
-		NULL);
-	clone_free(t);
+	clone_finish(data, e);
 }
 
-static void clone_on_written(void *data, const struct err *e)
+static void clone_on_written(void *data, const struct err *failed)
 {
 	struct clone *t = data;
+	struct err e = ERR_INIT;
+	struct vm *vm;
 
-	if (e)
-		copies_drop(t->copies, e);
+	if (failed) {
+		copies_drop(t->copies, failed);
+		return;
+	}
+	vm = t->daemon->emit ? vms_get(t->daemon->vms, t->to, &e) : NULL;
+	quota_release(&t->claim);
+	if (vm)
+		vm_history(vm, t->words ? "create" : "clone", t->job->who, t->from);
+	clone_let_go(t);
+	if (vm && t->start && vm_start(vm, false, t->job->who, &e) == 0)
+		vm_wait(vm, VM_GOAL_UP, 0, clone_on_started, t);
 	else
-		clone_finish(t);
+		clone_finish(t, t->start && e.number ? &e : NULL);
 }
 
 static void clone_on_copied(void *data, const struct err *failed)
@@ -215,45 +340,147 @@ static void clone_on_copied(void *data, const struct err *failed)
 		copies_drop(t->copies, &e);
 }
 
-static struct clone *clone_new(const struct vm *vm, const struct request *r)
-{
-	struct clone *t = xcalloc(1, sizeof *t);
+/* --- the beginning --- */
 
-	t->daemon = vm->daemon;
-	t->from = xstrdup(vm->name);
-	t->to = xstrdup(request_string(r, "new"));
-	t->path = xasprintf("%s/%s.vm", t->daemon->dirs.config, t->to);
-	clone_make_uuid(t);
-	return t;
+static void clone_begin_job(struct clone *t, struct vm *vm)
+{
+	t->job = verb_job(t->daemon, t->r, vm);
+	if (t->words)
+		snprintf(t->job->vm, sizeof t->job->vm, "%s", t->to);
 }
 
-/* vm may be gone after the names were looked at. */
-static struct vm *clone_prepare(struct clone *t, struct vm *vm, enum api_role role, struct err *e)
+static void clone_copy(struct clone *t, struct vm *vm)
 {
-	if (create_name_may(t->daemon, t->to, e) < 0 ||
-		create_dropins_may(t->daemon, t->to, NULL, 0, e) < 0)
-		return NULL;
-	vm = vms_get(t->daemon->vms, t->from, e);
-	return vm && clone_may(vm, e) == 0 && clone_compose_text(t, vm, role, e) == 0 ? vm : NULL;
-}
-
-void verb_clone(struct vm *vm, struct request *r)
-{
-	struct clone *t = clone_new(vm, r);
-	const enum api_role role = request_role(r);
 	struct err e = ERR_INIT;
 
-	vm = clone_prepare(t, vm, role, &e);
-	if (!vm) {
-		request_error(r, &e);
-		clone_free(t);
-		return;
-	}
-	t->job = verb_job(t->daemon, r, vm);
-	vm->busy = CLONING;
 	t->copies = copies_new(vm, t->job, clone_on_copied, t);
 	if (clone_add_images(t, vm, &e) < 0)
 		copies_drop(t->copies, &e);
 	else
 		copies_run(t->copies);
+}
+
+static void clone_on_sized(void *data, const uint64_t *size, const struct err *failed)
+{
+	struct clone *t = data;
+	struct vm *vm = t->daemon->emit ? vms_find(t->daemon->vms, t->from) : NULL;
+	struct err e = ERR_INIT;
+
+	if (failed)
+		err_copy(&e, failed);
+	else if (!vm)
+		err_set(&e, ERR_FAILED, "'%s' went away", t->from);
+	else
+		clone_make_text(t, vm, size, true, &e);
+	if (e.number)
+		clone_fail(t, &e);
+	else if (t->dry)
+		clone_finish(t, NULL);
+	else
+		clone_copy(t, vm);
+}
+
+/* A user's quota counts what the file says: full copies get their size written, too. */
+static void clone_begin(struct clone *t, struct vm *vm)
+{
+	const bool ask = t->linked || clone_is_users(t), linked = t->linked;
+	struct err e = ERR_INIT;
+	size_t n;
+	char **path;
+
+	if (clone_make_text(t, vm, NULL, !ask, &e) < 0) {
+		clone_fail(t, &e);
+		return;
+	}
+	if (!t->dry)
+		clone_begin_job(t, vm);
+	if (!linked)
+		vm->busy = CLONING;
+	if (!ask) {
+		clone_copy(t, vm);
+		return;
+	}
+	n = t->images;
+	path = xcalloc(n + 1, sizeof *path);
+	for (size_t i = 0; linked && i < n; i++)
+		path[i] = t->image[i].path ? xstrdup(t->image[i].path) : NULL;
+	if (template_ask(vm, path, clone_on_sized, t, &e) < 0)
+		clone_fail(t, &e);
+	for (size_t i = 0; i < n; i++)
+		free(path[i]);
+	free(path);
+}
+
+static void clone_on_gone(void *data)
+{
+	struct clone *t = data;
+
+	t->r = NULL;
+}
+
+static struct clone *clone_new(
+	struct daemon *d, const char *from, const char *to, struct request *r)
+{
+	struct clone *t = xcalloc(1, sizeof *t);
+
+	t->daemon = d;
+	t->r = r;
+	t->role = request_role(r);
+	t->peer = peer_ref(request_peer(r));
+	t->from = xstrdup(from);
+	t->to = xstrdup(to);
+	t->path = xasprintf("%s/%s.vm", d->dirs.config, to);
+	request_on_gone(r, clone_on_gone, t);
+	return t;
+}
+
+/* Owner= would name nobody. */
+static int clone_may_own(const struct clone *t, struct err *e)
+{
+	if (!clone_is_users(t) || conf_word_owner(t->peer->user))
+		return 0;
+	return err_set(
+		e, ERR_PERMISSION, "permission denied: %s is not a name for Owner=", t->peer->user);
+}
+
+void verb_clone(struct vm *vm, struct request *r)
+{
+	struct clone *t = clone_new(vm->daemon, vm->name, request_string(r, "new"), r);
+	struct identity id = IDENTITY_INIT;
+	struct err e = ERR_INIT;
+
+	t->linked = request_bool(r, "linked", false);
+	identity_make_uuid(&id);
+	snprintf(t->uuid, sizeof t->uuid, "%s", id.uuid);
+	identity_release(&id);
+	/* vm may be gone after the names were looked at */
+	vm = clone_may_own(t, &e) < 0 || create_name_may(t->daemon, t->to, &e) < 0 ||
+			     create_dropins_may(t->daemon, t->to, NULL, 0, &e) < 0
+		     ? NULL
+		     : vms_get(t->daemon->vms, t->from, &e);
+	if (vm && clone_may(t, vm, &e) == 0)
+		clone_begin(t, vm);
+	else
+		clone_fail(t, &e);
+}
+
+void clone_create(
+	struct daemon *d, struct request *r, const char *template, json_t *words, const char *uuid)
+{
+	struct clone *t = clone_new(d, template, request_string(r, "name"), r);
+	struct err e = ERR_INIT;
+	struct vm *vm = vms_get(d->vms, template, &e);
+
+	t->linked = true;
+	t->words = words;
+	t->start = request_bool(r, "start", false);
+	t->dry = request_bool(r, "dry-run", false);
+	snprintf(t->uuid, sizeof t->uuid, "%s", uuid);
+	if (vm && clone_may(t, vm, &e) == 0) {
+		clone_begin(t, vm);
+		return;
+	}
+	if (vm)
+		err_wrap(&e, e.number, "VM '%s'", template);
+	clone_fail(t, &e);
 }

@@ -110,17 +110,40 @@ static bool text_moves(const struct conf_disk *d)
 	return *d->path == '/' || d->volume;
 }
 
-/* "web1.qcow2" and "sub/web1-data.raw" become "web2...", any other "web2-ID.qcow2". */
-static char *text_image(const struct conf_disk *d, const char *from, const char *to)
+struct clone_place {
+	const char *from, *uuid; /* name of the VM, UUID of the clone */
+	const struct clone_how *how;
+	uint64_t size; /* of this disk */
+};
+
+static const char *text_format(const struct conf_disk *d, const struct clone_how *how)
+{
+	return !how->linked && conf_disk_format(d) == CONF_FORMAT_RAW ? "raw" : "qcow2";
+}
+
+/* A name that says so: an image based on another is qcow2. */
+static bool text_has_format(const char *path, const struct clone_how *how)
+{
+	const char *end = strrchr(path, '.');
+
+	return !how->linked || streq(end, ".qcow2");
+}
+
+/* "web1.qcow2" and "sub/web1-data.raw" become "web2...", any other "web2-ID.qcow2". What is outside of
+ * the stores, or a device, gets a copy in the default store. */
+static char *text_image(const struct conf_disk *d, const struct clone_place *p)
 {
 	const char *slash = strrchr(d->path, '/'), *base = slash ? slash + 1 : d->path;
 	const int dir = *d->path == '/' ? 0 : (int)(base - d->path);
-	const size_t len = strlen(from);
+	const size_t len = strlen(p->from);
 
-	if (!d->volume && strncmp(base, from, len) == 0 && strchr(".-_", base[len]) && base[len])
-		return xasprintf("%.*s%s%s", dir, d->path, to, base + len);
-	return xasprintf("%.*s%s-%s.%s", dir, d->path, to, d->id,
-		conf_disk_format(d) == CONF_FORMAT_RAW ? "raw" : "qcow2");
+	if (p->how->owner)
+		return xasprintf(
+			"%s-%s.%.8s.%s", p->how->name, d->id, p->uuid, text_format(d, p->how));
+	if (!d->volume && strncmp(base, p->from, len) == 0 && strchr(".-_", base[len]) &&
+		base[len] && text_has_format(base, p->how))
+		return xasprintf("%.*s%s%s", dir, d->path, p->how->name, base + len);
+	return xasprintf("%.*s%s-%s.%s", dir, d->path, p->how->name, d->id, text_format(d, p->how));
 }
 
 /* A % begins a specifier. */
@@ -133,22 +156,49 @@ static char *text_literal(const char *path)
 	return b.data;
 }
 
+/* It has a name of its own already, by a specifier or without Path=. */
+static bool text_is_named(
+	const struct conf_disk *was, const struct conf_disk *is, const struct clone_how *how)
+{
+	return !how->owner && is && !text_moves(is) && !streq(is->path, was->path) &&
+	       text_has_format(is->path, how);
+}
+
+static void text_base(struct text *t, const struct conf_disk *was)
+{
+	_cleanup_(free_ptr) char *own = text_literal(was->path);
+
+	text_change(t, "Disk.%s.Base=%s", was->id, own);
+	for (size_t i = 0; i < was->base.n; i++) {
+		_cleanup_(free_ptr) char *next = text_literal(was->base.item[i]);
+
+		text_change(t, "Disk.%s.Base+=%s", was->id, next);
+	}
+	text_change(t, "Disk.%s.Format", was->id);
+}
+
 static void text_place(struct text *t, struct clone_image *image, const struct conf_disk *was,
-	const struct conf_disk *is, const char *from, const char *to)
+	const struct conf_disk *is, const struct clone_place *p)
 {
 	_cleanup_(free_ptr) char *written = NULL;
+	char size[24];
 
 	if (was->read_only || !was->path)
 		return;
-	if (is && !text_moves(is) && !streq(is->path, was->path)) {
+	if (text_is_named(was, is, p->how)) {
 		image->path = xstrdup(is->path);
-		return;
+	} else {
+		image->path = text_image(was, p);
+		written = text_literal(image->path);
+		text_change(t, "Disk.%s.Path=%s", was->id, written);
+		if (text_moves(was))
+			text_change(t, "Disk.%s.Store", was->id);
 	}
-	image->path = text_image(was, from, to);
-	written = text_literal(image->path);
-	text_change(t, "Disk.%s.Path=%s", was->id, written);
-	if (text_moves(was))
-		text_change(t, "Disk.%s.Store", was->id);
+	if (p->how->linked)
+		text_base(t, was);
+	if (p->size)
+		text_change(
+			t, "Disk.%s.Size=%s", was->id, text_size_exact(size, sizeof size, p->size));
 }
 
 static void text_parse(struct conf_vm *to, const struct text *t, const char *name, const char *file,
@@ -165,19 +215,23 @@ static void text_parse(struct conf_vm *to, const struct text *t, const char *nam
 }
 
 int clone_compose(struct buf *text, struct clone_image *image, const struct conf_source *src,
-	size_t n, const struct conf_vm *conf, const char *name, const char *file,
-	const struct conf_context *ctx, struct err *e)
+	size_t n, const struct conf_vm *conf, const struct conf_context *ctx,
+	const struct clone_how *how, struct err *e)
 {
+	struct clone_place p = { conf->name, ctx->uuid, how, 0 };
 	struct text t = { .ed = conf_edit_new(src, 1, ctx->defaults), .e = e };
 	struct conf_problems unheard = { 0 };
 	struct conf_vm to = CONF_VM_INIT;
 
 	text_fold(&t, src, n);
 	text_make_unique(&t, conf, ctx->uuid);
-	text_parse(&to, &t, name, file, ctx, src, &unheard);
-	for (size_t i = 0; i < conf->disks; i++)
-		text_place(&t, &image[i], &conf->disk[i], text_disk(&to, conf->disk[i].id),
-			conf->name, name);
+	text_parse(&to, &t, how->name, how->file, ctx, src, &unheard);
+	if (how->owner)
+		text_change(&t, "VM.Owner=%s", how->owner);
+	for (size_t i = 0; i < conf->disks; i++) {
+		p.size = how->size ? how->size[i] : 0;
+		text_place(&t, &image[i], &conf->disk[i], text_disk(&to, conf->disk[i].id), &p);
+	}
 	if (e->number == 0 && !conf_edit_text(t.ed, 0, text))
 		buf_add(text, src->text, src->len);
 	conf_problems_release(&unheard);

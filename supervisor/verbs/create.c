@@ -8,6 +8,7 @@
 #include "supervisor/core/replace.h"
 #include "supervisor/make/image.h"
 #include "supervisor/start/once.h"
+#include "supervisor/verbs/clone.h"
 #include "supervisor/verbs/edit.h"
 #include "supervisor/verbs/quota.h"
 #include "supervisor/verbs/verb.h"
@@ -156,7 +157,7 @@ static int create_prepare(struct create *c, struct err *e)
 void verb_create(struct daemon *d, struct request *r)
 {
 	struct create *c = xcalloc(1, sizeof *c);
-	const char *image;
+	const char *image, *template;
 	struct err e = ERR_INIT;
 
 	*c = (struct create){ .daemon = d,
@@ -169,6 +170,12 @@ void verb_create(struct daemon *d, struct request *r)
 	request_on_gone(r, create_on_gone, c);
 	if (create_prepare(c, &e) < 0) {
 		create_finish(c, NULL, &e);
+		return;
+	}
+	template = request_string(r, "template");
+	if (template) {
+		clone_create(d, r, template, json_incref(c->t.words), c->t.uuid);
+		create_free(c);
 		return;
 	}
 	image = request_string(r, "image") ? create_words_base(c->t.words) : NULL;

@@ -247,19 +247,37 @@ static void create_seed(json_t *words, const json_t *arguments)
 		create_add(words, "CloudInit.UserData=%s", data);
 }
 
+/* What a template has, and what it cannot be without. */
+static int create_template_may(const json_t *arguments, struct err *e)
+{
+	if (!json_object_get(arguments, "template"))
+		return 0;
+	if (json_object_get(arguments, "image"))
+		return err_set(e, ERR_USAGE, "--template and --image exclude each other");
+	if (json_object_get(arguments, "firmware"))
+		return err_set(e, ERR_USAGE,
+			"--firmware is the template's: its installation does not survive a change");
+	if (create_wants_no_nic(arguments))
+		return err_set(e, ERR_USAGE, "--network none: NICs are the template's");
+	return 0;
+}
+
 json_t *create_words(const json_t *arguments, const char *uuid, const char *owner, struct err *e)
 {
 	const char *memory = json_string_value(json_object_get(arguments, "memory")),
 		   *cpus = json_string_value(json_object_get(arguments, "cpus")),
 		   *firmware = json_string_value(json_object_get(arguments, "firmware")),
 		   *iso = json_string_value(json_object_get(arguments, "iso")),
-		   *image = json_string_value(json_object_get(arguments, "image"));
+		   *image = json_string_value(json_object_get(arguments, "image")),
+		   *template = json_string_value(json_object_get(arguments, "template"));
 	const json_t *keys = json_object_get(arguments, "keys");
 	json_t *words, *word;
 	unsigned disks = 0;
 	size_t i;
 
-	if (!iso && !image && !keys && !json_object_get(arguments, disk.argument)) {
+	if (create_template_may(arguments, e) < 0)
+		return NULL;
+	if (!iso && !image && !keys && !template && !json_object_get(arguments, disk.argument)) {
 		err_set(e, ERR_USAGE, "there would be nothing to boot from");
 		err_hint(e,
 			"--image for a disk based on an image, --disk 20G for a new disk, --disk PATH for one that is there, --iso for a CD");
@@ -267,13 +285,15 @@ json_t *create_words(const json_t *arguments, const char *uuid, const char *owne
 	}
 	words = json_array();
 	create_add(words, "VM.UUID=%s", uuid);
-	memory = memory ? memory : "1G";
-	create_add(words, "VM.Memory=%s%s", memory, create_is_number(memory) ? "M" : "");
+	if (memory || !template)
+		create_add(words, "VM.Memory=%s%s", memory ? memory : "1G",
+			memory && create_is_number(memory) ? "M" : "");
 	if (cpus)
 		create_add(words, "VM.CPUs=%s", cpus);
 	create_add(words, "VM.Enable=%s",
 		json_is_true(json_object_get(arguments, "enable")) ? "last" : "no");
-	create_add(words, "Boot.Firmware=%s", firmware ? firmware : "uefi");
+	if (firmware || !template)
+		create_add(words, "Boot.Firmware=%s", firmware ? firmware : "uefi");
 	if (image && create_image(words, image, e) < 0) {
 		json_decref(words);
 		return NULL;

@@ -25,6 +25,10 @@ const char *edit_managed(const struct conf_vm *c);
 /* Refuses a change if there is one. */
 int edit_refuse(const struct conf_vm *c, struct err *e);
 
+/* The text of a file with what a user gets with a VM that is made from another one: UUID=, Owner=, disks
+ * and CDs, X-... keys. Owned. */
+char *edit_granted(const struct conf_vm *c);
+
 /* For verbs that change keys as one of several steps: on whose behalf. */
 struct request;
 struct edit_by {

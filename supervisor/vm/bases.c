@@ -53,7 +53,7 @@ int vm_template_check(const struct vm *vm, struct err *e)
 		return 0;
 	err_set(e, ERR_WRONG_STATE, "is a template (Template=yes in [VM])");
 	return err_hint(e,
-		"vmkeep clone %s NEW makes a VM from it; vmkeep set %s VM.Template=no makes it an ordinary one",
+		"vmkeep clone %s NEW --linked makes a VM from it; vmkeep set %s VM.Template=no makes it an ordinary one",
 		vm->name, vm->name);
 }
 

@@ -4,7 +4,7 @@ from cures import cure, rows_of
 from test_templates import overlay, shell, template
 
 
-@cure("vmkeep clone %s NEW makes a VM from it; vmkeep set %s VM.Template=no makes it an ordinary one")
+@cure("vmkeep clone %s NEW --linked makes a VM from it; vmkeep set %s VM.Template=no makes it an ordinary one")
 def it_does_not_start(p, daemon):
     template(daemon)
     hint = p.refused("start", "t", code=5)
@@ -14,6 +14,25 @@ def it_does_not_start(p, daemon):
     daemon.ok("delete", "b", "--yes")
     daemon.ok(*hint.split("; vmkeep ")[1].split(" makes")[0].split())
     daemon.up("t")
+
+
+@cure("vmkeep set %s VM.Template=yes makes it one")
+def it_is_no_template(p, daemon):
+    template(daemon)
+    daemon.ok("set", "t", "VM.Template=no")
+    hint = p.refused("clone", "t", "a", "--linked", code=5)
+    daemon.ok(*hint.split(" makes")[0].split()[1:])
+    daemon.ok("clone", "t", "a", "--linked")
+
+
+@cure("vmkeep clone %s NEW copies it")
+def it_is_in_no_store(p, daemon):
+    template(daemon)
+    shell(daemon, "mv t.qcow2 %s/" % daemon.base)
+    daemon.ok("set", "t", "Disk.root.Path=%s/t.qcow2" % daemon.base)
+    hint = p.refused("clone", "t", "a", "--linked", code=3)
+    daemon.ok(*[word.replace("NEW", "a") for word in hint.split(" copies")[0].split()[1:]])
+    daemon.up("a")
 
 
 @cure("vmkeep delete %s, if it is not needed any more; or change a copy: vmkeep clone %s NEW")
