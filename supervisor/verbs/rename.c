@@ -88,7 +88,8 @@ static int rename_check_others(const struct rename *t, struct err *e)
 
 static int rename_may(const struct vm *vm, const struct request *r, struct err *e)
 {
-	if (!vm_state_is_down(vm->st.state)) {
+	/* a restart that is due would go on with the old name */
+	if (!vm_state_is_down(vm->st.state) || vm->st.state == VM_BACKOFF) {
 		err_set(e, ERR_WRONG_STATE, "is %s", vm_state_name(vm->st.state));
 		return err_hint(e, "vmkeep stop %s first", vm->name);
 	}

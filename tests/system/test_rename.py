@@ -91,8 +91,14 @@ def link(world):
     os.symlink("../a.real", path(world, "a.vm"))
 
 
+def backoff(world):
+    world.up("a")
+    world.kill(world.info("a")["pid"])
+    world.wait_state("a", "backoff")
+
+
 @pytest.mark.parametrize("before, new, code, says", [
-    (lambda w: w.up("a"), "b", 5, "is running"),
+    (lambda w: w.up("a"), "b", 5, "is running"), (backoff, "b", 5, "is backoff"),
     (lambda w: w.micro("b"), "b", 3, "the VM exists"),
     (lambda w: w.micro("b"), "B", 3, "too similar to that of the VM 'b'"),
     (lambda w: None, "A", 3, "too similar to that of the VM 'a'"),
