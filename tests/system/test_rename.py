@@ -92,6 +92,7 @@ def link(world):
 
 
 def backoff(world):
+    world.ok("set", "a", "Lifecycle.RestartSec=1h")
     world.up("a")
     world.kill(world.info("a")["pid"])
     world.wait_state("a", "backoff")
