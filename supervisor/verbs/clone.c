@@ -455,6 +455,7 @@ void verb_clone(struct vm *vm, struct request *r)
 	identity_release(&id);
 	/* vm may be gone after the names were looked at */
 	vm = clone_may_own(t, &e) < 0 || create_name_may(t->daemon, t->to, &e) < 0 ||
+			     create_name_free_for(t->daemon, t->to, t->role, t->peer, &e) < 0 ||
 			     create_dropins_may(t->daemon, t->to, NULL, 0, &e) < 0
 		     ? NULL
 		     : vms_get(t->daemon->vms, t->from, &e);

@@ -103,6 +103,7 @@ def test_a_name_that_others_wait_for(daemon):
         said = "only an operator may give it this name: VM 'prod' has %s=%s" % (key, name)
         assert said in daemon.fails(9, "create", name, "--disk", "1M", *OURS, **ALICE)
         assert said in daemon.fails(9, "rename", "ci1", name, **ALICE)
+        assert said in daemon.fails(9, "clone", "ci1", name, **ALICE)
     daemon.ok("create", "db", "--disk", "1M", *OURS, user="bob", groups=["vmkeep"])
     daemon.ok("set", "ci1", "Lifecycle.After=ci9", **ALICE)
     create(daemon, "ci9", "--disk", "1M")
