@@ -253,7 +253,6 @@ static int run_prepare(struct run *t, const struct request *r, struct err *e)
 static struct run *run_new(struct daemon *d, struct request *r)
 {
 	struct run *t = xcalloc(1, sizeof *t);
-	_cleanup_(free_ptr) char *name = NULL;
 
 	t->daemon = d;
 	t->r = r;
