@@ -269,7 +269,7 @@ static void check_names(const struct check *k, const struct conf_disk *d)
 			base = d->base.item[i];
 	if (path || base)
 		DISK_PROBLEM(k, d, path ? "Path" : "Base",
-			"vmkeep removes files of such names by itself: move '%s'",
+			"files of such names are removed without asking: move '%s'",
 			path ? path : base);
 }
 

@@ -2,6 +2,7 @@
 """Every key, command, path and program named in our texts exists: in the sources, the manual pages and the README.
 The real parsers decide: vmkeep's for commands, `vmkeep check FILE` for keys and their values."""
 import glob
+import importlib
 import os
 import re
 import subprocess
@@ -10,14 +11,11 @@ import pytest
 
 import cures
 import hints
-import test_cures  # noqa: F401 (their rows)
-import test_cures_conf  # noqa: F401
-import test_cures_files  # noqa: F401
-import test_cures_images  # noqa: F401
-import test_cures_seed  # noqa: F401
-import test_cures_templates  # noqa: F401
 import vmk
 from cures_skipped import SKIPPED
+
+for module in glob.glob(os.path.join(os.path.dirname(os.path.abspath(__file__)), "test_cures*.py")):  # their rows
+    importlib.import_module(os.path.basename(module)[:-len(".py")])
 
 NO_DAEMON = 10  # the command line was accepted
 SECTION = r"\[([A-Z]\w*)(?: [^\]]*)?\]"
