@@ -156,6 +156,8 @@ static void agent_describe(const struct agent *a, const struct agent_call *c, st
 	else
 		err_set(e, ERR_TIMEOUT, "the guest agent does not answer: %s was not sent in %g s",
 			c->command, a->patience);
+	if (e->class == ERR_TIMEOUT && !(c == a->first && a->synced))
+		e->number = -EBUSY;
 }
 
 /* The next call that is lost or overdue. */

@@ -33,7 +33,8 @@ enum {
 struct agent *agent_new(struct ev_loop *ev, int fd /* stolen */, double patience);
 
 /* result: "return" value, borrowed, NULL on error. ERR_GUEST_REFUSED: the agent's own error,
- * escaped; ERR_TIMEOUT: no answer in time; ERR_UNREACHABLE: the connection is lost; ERR_FAILED:
+ * escaped; ERR_TIMEOUT: no answer in time, and if number is -EBUSY the
+ * command was not even sent; ERR_UNREACHABLE: the connection is lost; ERR_FAILED:
  * malformed answer. */
 typedef void agent_reply_fn(void *data, const json_t *result, const struct err *e);
 

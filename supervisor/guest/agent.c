@@ -173,6 +173,7 @@ static void agent_set_open(struct vm_agent *a, bool open)
 	if (open == a->open)
 		return;
 	a->open = open;
+	a->opened += open;
 	agent_disconnect(a);
 	if (open && !a->conn && agent_connect(a, &e) < 0)
 		log_warning(vm->name, "%s", e.text);
@@ -222,6 +223,20 @@ bool vm_agent_is_open(const struct vm *vm)
 	const struct vm_agent *a = agent_of(vm);
 
 	return a && a->open;
+}
+
+unsigned vm_agent_opened(const struct vm *vm)
+{
+	const struct vm_agent *a = agent_of(vm);
+
+	return a ? a->opened : 0;
+}
+
+bool vm_agent_is_frozen(const struct vm *vm)
+{
+	const struct vm_agent *a = agent_of(vm);
+
+	return a && a->frozen;
 }
 
 /* --- lifecycle --- */
@@ -311,6 +326,11 @@ static struct agent *agent_connection(struct vm *vm, struct err *e)
 	if (!a->conn)
 		agent_connect(a, e);
 	return a->conn;
+}
+
+int vm_agent_check(struct vm *vm, struct err *e)
+{
+	return agent_connection(vm, e) ? 0 : e->number;
 }
 
 int vm_agent_call(struct vm *vm, const char *command, json_t *arguments /* stolen */,

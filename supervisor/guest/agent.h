@@ -22,6 +22,13 @@ enum {
 };
 
 bool vm_agent_is_open(const struct vm *vm);
+/* How often the port was opened since QEMU's start, as far as we know: what an agent was told is
+ * unknown to the next one. */
+unsigned vm_agent_opened(const struct vm *vm);
+/* Its file systems are frozen by us, and the agent does little else than thaw them. */
+bool vm_agent_is_frozen(const struct vm *vm);
+/* Could an agent answer? The error says why not. */
+int vm_agent_check(struct vm *vm, struct err *e);
 /* The agent has answered since its port was opened. If not known yet, sends a ping: call again. */
 bool vm_agent_answers(struct vm *vm);
 

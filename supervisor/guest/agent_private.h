@@ -10,6 +10,7 @@
 struct vm_agent {
 	struct vm *vm;
 	bool open;
+	unsigned opened;      /* how often */
 	struct agent *conn;   /* NULL while closed */
 	bool pinged, answers; /* a ping is in flight; the agent has answered. Both per connection */
 	bool frozen;	      /* by us and not thawed yet */

@@ -21,6 +21,7 @@ const struct vm_part *const guest_parts[] = {
 	&console_part,
 	&display_part,
 	&agent_part,
+	&exec_part,
 	&notify_part,
 	&balloon_part,
 	&space_part,
