@@ -113,7 +113,11 @@ enum api_trait {
 	API_HARMS = 512,   /* stops, discards or overwrites something: never suggested */
 	API_ASKS = 1024,   /* the client shows a dry run and needs a yes, also without a terminal */
 	API_KEEPS = 2048, /* not for a throw-away VM: starts, changes, copies or keeps what it is */
+	API_RUNS = 4096,  /* the command's exit code is that of a program in a guest, see below */
 };
+
+/* The exit code of an API_RUNS command that fails itself. */
+enum { API_EXIT_OWN = 125 };
 
 struct api_verb {
 	const char *execute; /* "vm-start" */

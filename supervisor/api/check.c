@@ -164,9 +164,10 @@ static int check_value(
 	json_t *value = json_object_get(args, arg->name), *number = NULL;
 
 	if (!value)
-		return arg->required ? err_set(e, ERR_USAGE, "%s: argument '%s' is missing",
-					       v->execute, arg->name)
-				     : 0;
+		return arg->required && !arg->client
+			       ? err_set(e, ERR_USAGE, "%s: argument '%s' is missing", v->execute,
+					 arg->name)
+			       : 0;
 	if (arg->type == API_SIZE)
 		number = check_size_from_text(value);
 	else if (arg->type == API_TIME)

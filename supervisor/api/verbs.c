@@ -509,17 +509,51 @@ const struct api_verb api_verbs[] = {
 		"missing",
 	  .returns = { .members = api_guest_info },
 	  .help = "show what the agent knows of its guest: system, host name, users, addresses" },
-	{ "guest-exec", "guest exec", API_ROLE_OWNER, API_VM, API_JOB | API_NEEDS_GUEST,
+	{ "guest-exec", "guest exec", API_ROLE_OWNER, API_VM, API_JOB | API_NEEDS_GUEST | API_RUNS,
 	  .arg = {
 		{ "command", API_WORDS, true, "COMMAND...",
 		  "the program and its arguments, after -- if these include options" },
-		TIMEOUT("how long it may run, one minute by default"),
+		TIMEOUT("how long it may run; no limit without it, with --collect one minute"),
+		{ "no-input", API_BOOL, false, "-n, --no-input", "its standard input is empty, and "
+		  "nothing is read from ours", .client = true },
+		{ "collect", API_BOOL, false, "--collect", "run it without a shell and without input, "
+		  "and print what it wrote when it has ended", .client = true },
+		{ "stream", API_BOOL, false, NULL, "return an empty object at once, and "
+		  "continue as a stream" },
 	  },
 	  .result = "how it ended, and what it wrote", .returns = { .members = api_exec },
-	  .help = "run a program in a guest, and print what it wrote",
-	  .text = "It runs as the agent's user, usually root, without a shell and without "
-		"input. Its output is printed when it has ended; if its exit status is not 0, "
-		"the command exits with 1 and says so. Output is limited to about 2 MiB." },
+	  .help = "run a program in a guest, with input and output",
+	  .text = "It runs as the agent's user, usually root. Standard input, output and error are "
+		"those of this command, without a terminal, and its exit code is the program's, 128 "
+		"and the signal's number if a signal ended it, 127 if there is no such program, and "
+		"125 if vmkeep itself failed. Ctrl-C sends SIGTERM to the program, the second one "
+		"SIGKILL. If this command is killed, the program gets SIGHUP, and SIGKILL a second "
+		"later; if vmkeepd ends, SIGHUP within a minute. What it leaves behind in the background "
+		"is not waited for. The guest needs /bin/sh, dd, cat and /proc, and no files are written. "
+		"--collect, which --json implies, needs nothing, not even Linux, and keeps at most about "
+		"2 MiB of output." },
+	{ "guest-push", "guest push", API_ROLE_OWNER, API_VM,
+	  API_STREAM | API_NEEDS_GUEST | API_HARMS,
+	  .arg = {
+		{ "file", API_STRING, true, "FILE", "a file here", .client = true },
+		{ "path", API_STRING, true, "PATH", "its path in the guest, or an existing directory" },
+		{ "as", API_STRING, false, NULL, "its name if PATH is a directory; file without it" },
+		{ "mode", API_INT, false, NULL, "its permissions, 420 (0644 in octal) without it" },
+	  },
+	  .result = "an empty object", .returns = { .members = api_nothing },
+	  .help = "copy a file into a guest",
+	  .text = "The new file gets the permissions of FILE and belongs to the agent's user. It is "
+		"written beside PATH and renamed when it is whole; an existing file is replaced. The "
+		"guest needs what guest exec needs." },
+	{ "guest-pull", "guest pull", API_ROLE_OWNER, API_VM, API_STREAM | API_NEEDS_GUEST,
+	  .arg = {
+		{ "path", API_STRING, true, "PATH", "a file in the guest" },
+		{ "file", API_STRING, true, "FILE", "where to, or an existing directory", .client = true },
+	  },
+	  .result = "an empty object", .returns = { .members = api_nothing },
+	  .help = "copy a file out of a guest",
+	  .text = "It is written beside FILE and renamed when it is whole; an existing file is "
+		"replaced." },
 	{ "guest-fs", "guest fs", API_ROLE_VIEW, API_VM, API_NEEDS_GUEST, { "domfsinfo" },
 	  .result = "one row per mounted file system", .returns = { .columns = api_fs_row },
 	  .help = "list the file systems that a guest has mounted" },

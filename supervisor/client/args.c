@@ -385,7 +385,8 @@ static int args_check_complete(const struct args *a, struct err *e)
 	for (size_t i = 0; (arg = api_verb_arg(verb, i)); i++) {
 		bool given = i == 0 && verb->target != API_NO_TARGET
 				     ? a->targets > 0
-				     : json_object_get(a->arguments, arg->name) != NULL;
+				     : json_object_get(arg->client ? a->own : a->arguments,
+					       arg->name) != NULL;
 
 		if (given || !arg->required || !arg->option)
 			continue;

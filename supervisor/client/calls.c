@@ -58,7 +58,7 @@ static void calls_note_exit(struct calls *s, int code)
 
 static void calls_print_error(struct calls *s, const struct call *call, const struct err *e)
 {
-	calls_note_exit(s, errors_print(call->target, e));
+	calls_note_exit(s, command_failed(s->c, errors_print(call->target, e)));
 	if (s->c->json)
 		command_add_json_error(s->c, call->target, e);
 }
@@ -224,7 +224,7 @@ int calls_run(struct command *c)
 	struct err e = ERR_INIT;
 
 	if (command_open(c, &e) < 0 || confirm(c, &e) < 0)
-		return errors_print(NULL, &e);
+		return command_failed(c, errors_print(NULL, &e));
 	s.n = c->targets ? c->targets : 1;
 	s.call = xcalloc(s.n, sizeof *s.call);
 	for (size_t i = 0; i < c->targets; i++)

@@ -57,6 +57,11 @@ void command_add_json_error(struct command *c, const char *target, const struct 
 	json_array_append_new(c->document, element);
 }
 
+int command_failed(const struct command *c, int code)
+{
+	return c->verb->traits & API_RUNS ? API_EXIT_OWN : code;
+}
+
 void command_flush_json(struct command *c)
 {
 	if (!c->document)

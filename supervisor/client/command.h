@@ -62,6 +62,8 @@ void command_print_notes(struct command *c, const char *target, const json_t *no
 /* Adds an error instead of a result to the --json output, see api/result.h. */
 void command_add_json_error(struct command *c, const char *target, const struct err *e);
 void command_flush_json(struct command *c);
+/* The exit code of an error: this one, or that of a command whose codes are a program's. */
+int command_failed(const struct command *c, int code);
 /* Any value as JSON text, into c->out. */
 void command_print_json(struct command *c, const json_t *value);
 /* Writes c->out to stdout. If the reader is gone, exits quietly with 1. */
@@ -109,8 +111,12 @@ void problems_print(struct command *c, const char *target, const json_t *result)
 
 /* guest.c */
 int guest_passwd_run(struct command *c);
+int guest_exec_run(struct command *c);
 int guest_exec_status(const json_t *result);
 void guest_exec_print(struct command *c, const char *target, const json_t *result);
+
+int copy_push_run(struct command *c); /* copy.c */
+int copy_pull_run(struct command *c);
 
 /* dry.c: output of --dry-run */
 void dry_shutdown_print(struct command *c, const char *target, const json_t *result);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Guest verbs beyond request and reply: a program's output, a password. */
+/* Guest verbs beyond request and reply: a program, a password. */
 #include <stdio.h>
 #include <string.h>
 #include <termios.h>
@@ -10,16 +10,19 @@
 #include "base/mem.h"
 #include "supervisor/client/command.h"
 #include "supervisor/client/errors.h"
+#include "supervisor/client/exec.h"
 #include "supervisor/client/print.h"
 
 enum { PASSWORD_MAX = 1024 };
 
 int guest_exec_status(const json_t *result)
 {
-	const json_t *code = json_object_get(result, "exit");
+	const json_t *signal_number = json_object_get(result, "signal"),
+		     *code = json_object_get(result, "exit");
 
-	return json_is_integer(code) && json_integer_value(code) == 0 ? 0
-								      : api_class(ERR_FAILED)->exit;
+	return (int)(signal_number ? 128 + json_integer_value(signal_number)
+				   : json_integer_value(code)) &
+	       0xff;
 }
 
 /* On a terminal the guest's bytes are escaped. */
@@ -53,6 +56,25 @@ void guest_exec_print(struct command *c, const char *target, const json_t *resul
 		errors_note("%s: killed by signal %d", target, (int)json_integer_value(sig));
 	else if (json_integer_value(code))
 		errors_note("%s: exit status %d", target, (int)json_integer_value(code));
+}
+
+static bool guest_is_given(const struct command *c, const char *option)
+{
+	return json_is_true(json_object_get(c->args->own, option));
+}
+
+int guest_exec_run(struct command *c)
+{
+	const json_t *timeout = json_object_get(c->args->arguments, "timeout");
+	int in = guest_is_given(c, "no-input") ? -1 : STDIN_FILENO,
+	    out = c->quiet ? -1 : STDOUT_FILENO, err = c->quiet ? -1 : STDERR_FILENO, r;
+	struct err e = ERR_INIT;
+
+	if (c->json || guest_is_given(c, "collect"))
+		return calls_run(c);
+	r = exec_command(conn_run_dir(c->args->run), c->args->target[0],
+		json_object_get(c->args->arguments, "command"), timeout, in, out, err, &e);
+	return r < 0 ? command_failed(c, errors_print(c->args->target[0], &e)) : r;
 }
 
 /* Reads one line; from a terminal without echo. */

@@ -44,11 +44,13 @@ static int main_run(struct args *a, size_t argc, const char *const *argv)
 {
 	struct err e = ERR_INIT;
 	struct buf b = BUF_INIT;
+	int code;
 
 	if (args_parse(a, argc, argv, &e) < 0) {
 		if (a->foreign)
 			main_explain_foreign(a, &e);
-		return errors_print(NULL, &e);
+		code = errors_print(NULL, &e);
+		return a->verb && a->verb->traits & API_RUNS ? API_EXIT_OWN : code;
 	}
 	if (a->given[ARGS_VERSION]) {
 		buf_adds(&b, "vmkeep " VMKEEP_VERSION "\n");

@@ -9,7 +9,7 @@
 
 static struct termios before;
 static bool is_raw;
-static volatile sig_atomic_t caught;
+static volatile sig_atomic_t caught, times;
 
 void terminal_restore(void)
 {
@@ -36,6 +36,7 @@ int terminal_raw(struct err *e)
 static void terminal_on_signal(int signal_number)
 {
 	caught = signal_number;
+	times++;
 }
 
 const sigset_t *terminal_catch(bool all)
@@ -60,4 +61,9 @@ const sigset_t *terminal_catch(bool all)
 int terminal_signal(void)
 {
 	return caught;
+}
+
+int terminal_signals(void)
+{
+	return times;
 }

@@ -18,5 +18,7 @@ void terminal_restore(void);
  * ppoll(), so that none is missed. terminal_signal() returns the one received, or 0. */
 const sigset_t *terminal_catch(bool all);
 int terminal_signal(void);
+/* How many there were. */
+int terminal_signals(void);
 
 #endif

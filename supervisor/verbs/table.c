@@ -51,6 +51,8 @@ const struct verb_row verb_table[] = {
 	{ "guest-ping",          .on_vm = verb_guest_ping },
 	{ "guest-info",          .on_vm = verb_guest_info },
 	{ "guest-exec",          .on_vm = verb_guest_exec, .records = "command" },
+	{ "guest-push",          .on_vm = verb_guest_push, .records = "path" },
+	{ "guest-pull",          .on_vm = verb_guest_pull, .records = "path" },
 	{ "guest-fs",            .on_vm = verb_guest_fs },
 	{ "guest-trim",          .on_vm = verb_guest_trim, .records = "" },
 	{ "guest-freeze",        .on_vm = verb_guest_freeze, .records = "" },

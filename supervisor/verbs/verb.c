@@ -147,14 +147,21 @@ static void verb_client_gone(void *data)
 	job_on_done(j, verb_job_done_alone, NULL);
 }
 
-struct job *verb_job(struct daemon *d, struct request *r, const struct vm *vm)
+struct job *verb_job_alone(struct daemon *d, struct request *r, const struct vm *vm)
 {
 	struct job *j = job_new(d, request_verb(r)->execute, vm ? vm->name : "", request_who(r),
 		request_account(r));
 
 	j->bytes = request_pass_cost(r);
+	job_on_done(j, verb_job_done_alone, NULL);
+	return j;
+}
+
+struct job *verb_job(struct daemon *d, struct request *r, const struct vm *vm)
+{
+	struct job *j = verb_job_alone(d, r, vm);
+
 	if (!request_bool(r, "wait", true)) {
-		job_on_done(j, verb_job_done_alone, NULL);
 		request_return(r, json_pack("{s:i}", "job", (int)j->id));
 		return j;
 	}

@@ -50,6 +50,8 @@ void verb_record(struct vm *vm, const struct request *r, const char *argument);
 void verb_record_errors(struct daemon *d, struct request *r);
 /* Creates a job for the request's verb, on vm or NULL. The caller ends it with job_finish(). */
 struct job *verb_job(struct daemon *d, struct request *r, const struct vm *vm);
+/* Likewise, for what answers its client by other means than the request. */
+struct job *verb_job_alone(struct daemon *d, struct request *r, const struct vm *vm);
 /* Sends the job to the client, which may show its progress. */
 void verb_job_started(struct request *r, const struct job *j);
 
@@ -91,8 +93,9 @@ verb_fn verb_version, verb_debug_loop, verb_jobs, verb_job_cancel;
 /* edit.c */
 verb_vm_fn verb_set, verb_unset, verb_enable, verb_disable, verb_file, verb_edit;
 /* exec.c, guest.c */
-verb_vm_fn verb_guest_exec, verb_guest_ping, verb_guest_info, verb_guest_fs, verb_guest_trim,
-	verb_guest_freeze, verb_guest_thaw, verb_guest_time, verb_guest_passwd, verb_guest_command;
+verb_vm_fn verb_guest_exec, verb_guest_push, verb_guest_pull, verb_guest_ping, verb_guest_info,
+	verb_guest_fs, verb_guest_trim, verb_guest_freeze, verb_guest_thaw, verb_guest_time,
+	verb_guest_passwd, verb_guest_command;
 /* host.c */
 verb_fn verb_host_check;
 /* life.c */

@@ -46,16 +46,18 @@ def test_every_verb(daemon, linux):
     assert info["version"] and info["kernel"]
     assert "127.0.0.1" in [row["address"] for row in info["addresses"]]
 
-    assert daemon.ok("guest", "exec", "a", "/bin/echo", "one  two") == "one  two\n"
-    result = daemon.vmkeep("guest", "exec", "a", "--", "/bin/sh", "-c", "echo out; echo bad >&2; exit 7")
-    assert (result.code, result.out) == (1, "out\n")
+    collect = ["guest", "exec", "a", "--collect", "--"]  # without it: test_exec.py
+    assert daemon.ok(*collect, "/bin/echo", "one  two") == "one  two\n"
+    result = daemon.vmkeep(*collect, "/bin/sh", "-c", "echo out; echo bad >&2; exit 7")
+    assert (result.code, result.out) == (7, "out\n")
     assert "bad" in result.err and "exit status 7" in result.err
-    result = daemon.vmkeep("guest", "exec", "a", "--", "/bin/sh", "-c", "kill -9 $$")
-    assert result.code == 1 and "signal 9" in result.err
-    assert len(daemon.ok("guest", "exec", "a", "--", "/bin/head", "-c", "1000000", "/dev/zero")) == 1000000
-    assert "/bin/nothing" in daemon.fails(8, "guest", "exec", "a", "/bin/nothing")
-    said = daemon.fails(6, "guest", "exec", "a", "--timeout", "1", "/bin/sleep", "20")
+    result = daemon.vmkeep(*collect, "/bin/sh", "-c", "kill -9 $$")
+    assert result.code == 137 and "signal 9" in result.err
+    assert len(daemon.ok(*collect, "/bin/head", "-c", "1000000", "/dev/zero")) == 1000000
+    assert "/bin/nothing" in daemon.fails(125, *collect, "/bin/nothing")
+    said = daemon.fails(125, "guest", "exec", "a", "--collect", "--timeout", "1", "/bin/sleep", "20")
     assert "still running in the guest" in said
+    assert daemon.one("guest", "exec", "a", "/bin/echo", "x")["out_base64"] == "eAo="
 
     rows = {row["mountpoint"]: row for row in daemon.rows("guest", "fs", "a")}
     assert rows["/mnt"]["size"] > 50 << 20
@@ -107,9 +109,11 @@ def test_roles(daemon):
     view, owner = {"user": "bob", "groups": ["vmkeep-view"]}, {"user": "alice"}
     daemon.fails(9, "guest", "ping", "a", user="bob")
     daemon.fails(5, "guest", "ping", "a", **view)
-    for words in (["exec", "a", "/bin/true"], ["freeze", "a"], ["command", "a", "guest-ping"]):
-        daemon.fails(9, "guest", *words, **view)
-        daemon.fails(5, "guest", *words, **owner)
+    for words in (["exec", "a", "/bin/true"], ["freeze", "a"], ["command", "a", "guest-ping"],
+                  ["push", "a", "/etc/passwd", "/x"], ["pull", "a", "/x", "/nowhere/x"]):
+        stream = words[0] == "exec"
+        assert "denied" in daemon.fails(125 if stream else 9, "guest", *words, **view)
+        assert "no guest agent" in daemon.fails(125 if stream else 5, "guest", *words, **owner)
     daemon.fails(9, "guest", "passwd", "a", "root", input="x\n", **view)
 
 

@@ -110,10 +110,9 @@ def an_unknown_command(p, daemon):
 @cure("put -- before the command: vmkeep %s NAME -- COMMAND...")
 def an_option_of_the_program(p, daemon):
     daemon.micro("a")
-    hint = p.refused("guest", "exec", "a", "uname", "-a", code=2)
+    hint = p.refused("guest", "exec", "a", "uname", "-a", code=125)
     words = hint.split(": vmkeep ")[1].replace("NAME", "a").replace("COMMAND...", "uname -a").split()
-    assert "is not running" in daemon.fails(5, *words) or True
-    assert daemon.vmkeep(*words).code == 5, "the words are taken; the guest is off"
+    assert "is not running" in daemon.fails(125, *words), "the words are taken; the guest is off"
 
 
 @cure("write a whole number with K, M, G or T, such as 512M")
@@ -360,12 +359,17 @@ def no_agent_port(p, daemon):
     p.refused("guest", "ping", "a", code=5)
 
 
-@cure("--timeout gives it more time", "%s %s", "vmkeep resume %s", "vmkeep guest thaw %s")
+@cure("--timeout gives it more time", "%s %s", "vmkeep resume %s", "vmkeep guest thaw %s", "--collect runs a program without a shell")
 def with_an_agent(p, daemon):
     from test_agent import boot
-    boot(daemon)
-    option, = re.findall(r"--\w+", p.refused("guest", "exec", "a", "--timeout", "1", "/bin/sleep", "3", code=6))
-    daemon.ok("guest", "exec", "a", option, "30", "/bin/sleep", "3")
+    console = boot(daemon)
+    for how in ([], ["--collect"]):
+        hint = p.refused("guest", "exec", "a", *how, "--timeout", "1", "/bin/sleep", "5", code=125)
+        option, = re.findall(r"--\w+", hint)
+        daemon.ok("guest", "exec", "a", *how, option, "60", "/bin/sleep", "1")
+    console.run("mv /bin/sh /bin/no-sh")
+    option, = re.findall(r"--\w+", p.refused("guest", "exec", "a", "/bin/echo", "x", code=125))
+    assert daemon.ok("guest", "exec", "a", option, "/bin/echo", "x") == "x\n"
     daemon.ok("pause", "a")
     p.types(p.refused("guest", "ping", "a", code=5))
     daemon.ok("guest", "ping", "a")

@@ -157,6 +157,8 @@ def test_each_answer_is_as_the_schema_says(daemon, linux, server):
     g("guest-info")
     g("guest-exec", command=["/bin/echo", "hi"])
     g("guest-exec", command=["/bin/sh", "-c", "kill -9 $$"])
+    g("guest-push", path="/root/x")
+    g("guest-pull", path="/etc/passwd")
     g("guest-fs")
     g("guest-trim")
     g("guest-freeze")
