@@ -16,11 +16,19 @@ enum {
 
 static const double look_first = 0.004, look_last = 0.5, look_growth = 1.5; /* seconds */
 
+static void exec_step(struct exec *x);
+
 struct execs { /* of a VM */
 	struct exec *first;
 };
 
 /* --- the end --- */
+
+static void exec_hurry(struct exec *x)
+{
+	x->every = look_first;
+	loop_timer_stop(&x->look);
+}
 
 static void exec_free(struct exec *x)
 {
@@ -57,7 +65,7 @@ static void exec_end(struct exec *x, json_t *result /* stolen */, const struct e
 	exec_hurry(x);
 }
 
-void exec_succeed(struct exec *x, int code)
+static void exec_succeed(struct exec *x, int code)
 {
 	if (!x->job)
 		return;
@@ -65,7 +73,7 @@ void exec_succeed(struct exec *x, int code)
 	exec_end(x, json_pack("{s:i}", "exit", code), NULL);
 }
 
-void exec_fail(struct exec *x, const struct err *e)
+static void exec_fail(struct exec *x, const struct err *e)
 {
 	if (!x->job)
 		return;
@@ -229,13 +237,7 @@ static void exec_on_look(void *data)
 	exec_step(x);
 }
 
-void exec_hurry(struct exec *x)
-{
-	x->every = look_first;
-	loop_timer_stop(&x->look);
-}
-
-void exec_step(struct exec *x)
+static void exec_step(struct exec *x)
 {
 	if (x->client.evicted && x->client.fd >= 0)
 		exec_client_drop(x);
@@ -257,13 +259,18 @@ void exec_step(struct exec *x)
 
 /* --- the part of the VM --- */
 
+static const struct exec_up exec_up = {
+	.step = exec_step, .hurry = exec_hurry, .succeed = exec_succeed, .fail = exec_fail
+};
+
 void exec_start(struct vm *vm, const struct exec_options *o)
 {
 	struct execs *all = vm_part_state(vm, &exec_part);
 	struct exec *x = xcalloc(1, sizeof *x);
 	double now = daemon_now();
 
-	*x = (struct exec){ .next = all->first,
+	*x = (struct exec){ .up = &exec_up,
+		.next = all->first,
 		.vm = vm,
 		.opened = vm_agent_opened(vm),
 		.ev = vm->daemon->loop.ev,

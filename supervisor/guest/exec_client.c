@@ -41,7 +41,7 @@ void exec_client_drop(struct exec *x)
 
 	exec_client_close(x);
 	err_set(&e, ERR_UNREACHABLE, "its client left: the command is ended");
-	exec_fail(x, &e);
+	x->up->fail(x, &e);
 }
 
 /* Called while others count what their own clients hold: it goes at its next turn. */
@@ -98,8 +98,8 @@ static void exec_client_on_out(struct ev_loop *ev, ev_io *w, int revents)
 
 	exec_client_flush(x);
 	if (!exec_client_is_behind(x))
-		exec_hurry(x);
-	exec_step(x);
+		x->up->hurry(x);
+	x->up->step(x);
 }
 
 void exec_client_ask(struct exec *x)
@@ -169,7 +169,7 @@ static void exec_client_on_in(struct ev_loop *ev, ev_io *w, int revents)
 	if (n <= 0 || !exec_client_take_frames(x))
 		exec_client_drop(x);
 	exec_client_count(x);
-	exec_step(x);
+	x->up->step(x);
 }
 
 void exec_client_open(struct exec *x, const struct exec_options *o)

@@ -25,7 +25,21 @@ struct exec_client {
 	bool evicted;
 };
 
+/* Of exec.c, for the files below it. */
+struct exec;
+struct exec_up {
+	/* Goes on, and may free it; the last thing that a callback does. */
+	void (*step)(struct exec *x);
+	/* There is something to do: looks soon. */
+	void (*hurry)(struct exec *x);
+	/* The client has its answer: the exit code, or this error, because of which the command is
+	 * ended. Only the first counts. */
+	void (*succeed)(struct exec *x, int code);
+	void (*fail)(struct exec *x, const struct err *e);
+};
+
 struct exec {
+	const struct exec_up *up;
 	struct exec *next; /* of the VM */
 	struct vm *vm;	   /* NULL: its process has ended */
 	unsigned opened;   /* vm_agent_opened() at the start */
@@ -57,15 +71,6 @@ struct exec {
 	double until;		  /* deadline: of the start, later of the end */
 	double timeout, deadline; /* of the command */
 };
-
-/* exec.c: goes on, and may free it; the last thing that a callback does. */
-void exec_step(struct exec *x);
-/* There is something to do: looks soon. */
-void exec_hurry(struct exec *x);
-/* The client has its answer: the exit code, or this error, because of which the command is ended.
- * Only the first counts. */
-void exec_succeed(struct exec *x, int code);
-void exec_fail(struct exec *x, const struct err *e);
 
 /* exec_reply.c: an answer of the agent. */
 void exec_take_reply(struct exec *x, const json_t *result, const struct err *e);

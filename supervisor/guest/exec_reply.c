@@ -43,7 +43,7 @@ static void exec_fail_words(struct exec *x, const char *what, const json_t *stat
 	struct err e = ERR_INIT;
 
 	err_set(&e, ERR_GUEST_REFUSED, "%s%s%s", what, *words ? ": " : "", words);
-	exec_fail(x, &e);
+	x->up->fail(x, &e);
 }
 
 /* --- output --- */
@@ -81,14 +81,14 @@ static void exec_take_piece(struct exec *x, enum exec_process p, struct buf *pie
 	x->failures = 0;
 	if ((!x->watcher && exec_take_first(x, piece, &e) < 0) ||
 		keeper_take(t, &x->mark, piece, &out, &e) < 0) {
-		exec_fail(x, &e);
+		x->up->fail(x, &e);
 		return;
 	}
 	if (out.len)
 		exec_client_send(
 			x, p == EXEC_OUT ? EXEC_FRAME_OUT : EXEC_FRAME_ERR, out.data, out.len);
 	if (x->tail[0].ended && x->tail[1].ended)
-		exec_succeed(x, x->tail[0].code);
+		x->up->succeed(x, x->tail[0].code);
 }
 
 static void exec_on_output(struct exec *x, enum exec_process p, const json_t *status)
@@ -102,13 +102,13 @@ static void exec_on_output(struct exec *x, enum exec_process p, const json_t *st
 	if (json_string_length(data) > KEEPER_PIECE / 3 * 4 + 8 ||
 		(json_is_string(data) && !base64_is(json_string_value(data)))) {
 		err_set(&e, ERR_FAILED, "the guest agent returned more output than was asked for");
-		exec_fail(x, &e);
+		x->up->fail(x, &e);
 		return;
 	}
 	if (json_is_string(data))
 		base64_decode(json_string_value(data), &piece);
 	if (exec_code(status) == 0 && piece.len) {
-		exec_hurry(x);
+		x->up->hurry(x);
 		exec_take_piece(x, p, &piece);
 		return;
 	}
@@ -139,7 +139,7 @@ static void exec_on_told(struct exec *x, const json_t *status)
 	if (x->message == KEEPER_LEASE)
 		x->renewed = daemon_now();
 	else
-		exec_hurry(x);
+		x->up->hurry(x);
 }
 
 static void exec_on_status(struct exec *x, const json_t *status)
@@ -161,7 +161,7 @@ static void exec_on_status(struct exec *x, const json_t *status)
 		exec_on_output(x, p, status);
 		break;
 	case EXEC_IN:
-		exec_hurry(x);
+		x->up->hurry(x);
 		if (exec_code(status) != 0)
 			exec_fail_words(x, "the input cannot be written in the guest", status);
 		break;
@@ -181,7 +181,7 @@ static void exec_on_begun(struct exec *x, const json_t *result)
 	if (!json_is_integer(pid) || json_integer_value(pid) <= 1) {
 		err_set(&e, ERR_FAILED, "the guest agent's answer to guest-exec has no pid");
 		x->deaf = true;
-		exec_fail(x, &e);
+		x->up->fail(x, &e);
 		return;
 	}
 	x->pid[x->about] = json_integer_value(pid);
@@ -190,7 +190,7 @@ static void exec_on_begun(struct exec *x, const json_t *result)
 		buf_clear(&x->input);
 		exec_client_count(x);
 	}
-	exec_hurry(x);
+	x->up->hurry(x);
 }
 
 /* --- errors --- */
@@ -219,7 +219,7 @@ static void exec_on_error(struct exec *x, const struct err *e)
 		err_hint(&own, "--collect runs a program without a shell");
 	x->deaf = !x->job || !x->started || e->class == ERR_WRONG_STATE ||
 		  e->class == ERR_UNREACHABLE;
-	exec_fail(x, &own);
+	x->up->fail(x, &own);
 }
 
 void exec_take_reply(struct exec *x, const json_t *result, const struct err *e)
