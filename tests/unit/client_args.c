@@ -216,7 +216,7 @@ static void a_wrong_line_is_told_the_cure(void **state)
 					      "vmkeep guest exec NAME -- COMMAND..." },
 		{ "guest exec web1 --frob",
 			"unknown option '--frob' | usage: vmkeep guest exec NAME "
-			"COMMAND... [--timeout TIME] [--no-wait]" },
+			"COMMAND... [--timeout TIME] [-n, --no-input] [--collect] [--no-wait]" },
 		{ "stop --frob web1", "unknown option '--frob' | " STOP },
 		{ "stop -x web1", "unknown option '-x' | " STOP },
 		{ "stop web1 --timeout",
