@@ -25,14 +25,15 @@ void help_usage(struct buf *b, const struct api_verb *verb)
 				help_add_word(b, arg->option, arg->required);
 }
 
-/* Length of the next word with the space before it; "[--timeout TIME]" is one word. */
+/* Length of the next word with the space before it; "[--timeout TIME]" is one word, "a|" of "a|b" too. */
 static size_t help_word(const char *text)
 {
 	size_t space = strspn(text, " ");
 	const char *end = text[space] == '[' ? strchr(text + space, ']') : NULL;
 
 	end = end ? end : text + 1;
-	return (size_t)(end - text) + strcspn(end, " \n");
+	end += strcspn(end, " |\n");
+	return (size_t)(end - text) + (*end == '|');
 }
 
 /* Text in its own column, wrapped at spaces. */

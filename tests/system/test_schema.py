@@ -95,6 +95,8 @@ def test_real_answers_fit(daemon, linux, server):
     lines.run('qmp a query-status')
     lines.run("ssh a --timeout 1", 6)  # its guest asks for no address
     lines.run("guest passwd a root", input="secret\n")
+    lines.run("guest push a %s /tmp/pushed" % os.path.join(daemon.config, "bad.vm"))
+    lines.run("guest pull a /tmp/pushed %s/pulled" % daemon.base)
     lines.run("edit micro", env={"VISUAL": "sed -i s/16M/24M/"})
     lines.run("edit micro", env={"VISUAL": "sed -i s/24M/16M/"})
     lines.run("net stop default --dry-run", 5)
