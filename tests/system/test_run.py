@@ -247,7 +247,7 @@ def test_killed_at_each_step(world, step):
     with contextlib.suppress(EOFError, OSError):
         run = running(world)
         run.client.close()
-        world.eventually(lambda: left(world), lambda found: not found)
+        world.eventually(lambda: steps.left() and left(world), lambda more: not more)
     steps.over()
     world.start()
     nothing(world)
