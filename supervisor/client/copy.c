@@ -31,14 +31,14 @@ static int copy_refused(int code, const struct buf *complaint, struct err *e)
 		e, ERR_GUEST_REFUSED, "the copy failed in the guest with exit code %d", code);
 }
 
-static int copy_stream(struct exec *x, struct err *e)
+static int copy_stream(struct exec x, struct err *e)
 {
 	_cleanup_(buf_release) struct buf complaint = BUF_INIT;
 	int r;
 
-	x->complaint = &complaint;
-	x->err = -1;
-	r = exec_stream(x, e);
+	x.complaint = &complaint;
+	x.err = -1;
+	r = exec_stream(&x, e);
 	return r > 0 ? copy_refused(r, &complaint, e) : r;
 }
 
@@ -58,7 +58,7 @@ int exec_push(const char *run, const char *vm, const char *local, const char *re
 	if (!arguments)
 		return err_set(e, ERR_USAGE, "'%s': the path is not valid UTF-8", local);
 	x.arguments = arguments;
-	return copy_stream(&x, e);
+	return copy_stream(x, e);
 }
 
 static int copy_pull_to(struct exec *x, const char *local, struct err *e)
@@ -72,7 +72,7 @@ static int copy_pull_to(struct exec *x, const char *local, struct err *e)
 	if (fd < 0)
 		return err_errno(e, "make a file beside '%s'", local);
 	x->out = fd;
-	r = copy_stream(x, e);
+	r = copy_stream(*x, e);
 	if (r == 0 && (fchmod(fd, 0666 & ~mask) < 0 || fsync(fd) < 0 || rename(part, local) < 0))
 		r = err_errno(e, "write '%s'", local);
 	if (r < 0)
