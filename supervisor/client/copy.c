@@ -89,8 +89,10 @@ int exec_pull(const char *run, const char *vm, const char *remote, const char *l
 
 	if (!arguments)
 		return err_set(e, ERR_USAGE, "'%s': the path is not valid UTF-8", remote);
-	if (stat(local, &st) == 0 && S_ISDIR(st.st_mode))
-		local = inside = xasprintf("%s/%s", local, copy_name(remote));
+	if (stat(local, &st) == 0 && S_ISDIR(st.st_mode)) {
+		inside = xasprintf("%s/%s", local, copy_name(remote));
+		local = inside;
+	}
 	if (stat(local, &st) == 0 && !S_ISREG(st.st_mode))
 		return err_set(e, ERR_USAGE, "'%s' is not a file", local);
 	return copy_pull_to(&x, local, e);

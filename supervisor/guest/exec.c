@@ -202,7 +202,7 @@ static bool exec_go(struct exec *x)
 /* The agent cannot answer. */
 static bool exec_is_held(const struct exec *x)
 {
-	return x->vm->st.state == VM_PAUSED || vm_agent_is_frozen(x->vm);
+	return !x->vm || x->vm->st.state == VM_PAUSED || vm_agent_is_frozen(x->vm);
 }
 
 static void exec_check_time(struct exec *x)

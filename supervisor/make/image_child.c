@@ -139,8 +139,8 @@ static json_t *image_look(struct image *m, bool with_base, struct err *e)
 		return NULL;
 	fstatvfs(fd, &v);
 	return json_pack("{s:I, s:I, s:I}", "size", (json_int_t)size, "room",
-		(json_int_t)(v.f_bavail * v.f_frsize), "all",
-		(json_int_t)(v.f_blocks * v.f_frsize));
+		(json_int_t)v.f_bavail * (json_int_t)v.f_frsize, "all",
+		(json_int_t)v.f_blocks * (json_int_t)v.f_frsize);
 }
 
 static json_t *image_size(struct image *m, struct err *e)

@@ -101,7 +101,7 @@ int template_ask(
 	struct template_asked *t = xcalloc(1, sizeof *t);
 
 	*t = (struct template_asked){ .daemon = vm->daemon,
-		.request = xcalloc(c->disks + 1, sizeof *t->request),
+		.request = xcalloc(c->disks + 1, sizeof(json_t *)),
 		.size = xcalloc(c->disks + 1, sizeof *t->size),
 		.n = c->disks,
 		.done = done,

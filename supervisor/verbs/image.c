@@ -157,11 +157,12 @@ static void image_on_catalogue(void *data, const json_t *answer, const struct er
 static json_t *image_row(const struct listed *one, const json_t *seen)
 {
 	const char *name = json_string_value(json_array_get(seen, 0));
-	json_t *cell[7];
+	enum { CELLS = 7 };
+	json_t *cell[CELLS];
 
-	for (size_t i = 0; i < ARRAY_SIZE(cell); i++)
+	for (size_t i = 0; i < CELLS; i++)
 		cell[i] = json_array_get(seen, i);
-	if (!name || !one->all->daemon->emit || json_array_size(seen) != ARRAY_SIZE(cell))
+	if (!name || !one->all->daemon->emit || json_array_size(seen) != CELLS)
 		return NULL;
 	return json_pack("[O, s, s, O, O, o, n, O, O, O, O, n]", cell[0], "ready", one->store,
 		cell[1], cell[2], image_vms(one->all->daemon, one->store, name), cell[3], cell[4],
