@@ -52,14 +52,14 @@ def file_path(world):
 def running(world):
     """It runs with it; its file names another one by now."""
     world.write("b.vm", BASED)
-    world.up("b")
+    world.ok("start", "b")
     world.write("b.vm", "[VM]\n[Disk root]\nPath=other.qcow2\n")
 
 
 def stopped(world):
     """Its saved state names it, though its file is gone."""
     world.write("b.vm", BASED)
-    world.up("b")
+    world.ok("start", "b")
     world.ok("kill", "b")
     os.unlink(os.path.join(world.config, "b.vm"))
     world.ok("list")
@@ -193,10 +193,10 @@ def test_what_cannot_be_pruned_is_told(daemon):
 def test_links_in_the_trash(daemon):
     """The link is removed, not what it leads to; directories stay."""
     where = daemon.images + "/.trash"
-    os.makedirs(where + "/dir.1", mode=0o700)
+    os.makedirs(where + "/dir.1000000001", mode=0o700)
     os.chmod(where, 0o700)
-    os.symlink(daemon.base + "/precious", where + "/link.1")
+    os.symlink(daemon.base + "/precious", where + "/link.1000000001")
     with open(daemon.base + "/precious", "w") as f:
         f.write("x")
     daemon.ok("image", "prune", "--yes")
-    assert os.listdir(where) == ["dir.1"] and vmk.read_text(daemon.base + "/precious") == "x"
+    assert os.listdir(where) == ["dir.1000000001"] and vmk.read_text(daemon.base + "/precious") == "x"
