@@ -370,6 +370,7 @@ def with_an_agent(p, daemon):
     console.run("mv /bin/sh /bin/no-sh")
     option, = re.findall(r"--\w+", p.refused("guest", "exec", "a", "/bin/echo", "x", code=125))
     assert daemon.ok("guest", "exec", "a", option, "/bin/echo", "x") == "x\n"
+    console.run("mv /bin/no-sh /bin/sh")  # the guest's shutdown is a script
     daemon.ok("pause", "a")
     p.types(p.refused("guest", "ping", "a", code=5))
     daemon.ok("guest", "ping", "a")

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 import bootsector
@@ -50,6 +51,7 @@ class World:
     def __init__(self):
         self.base = tempfile.mkdtemp(prefix="vk-", dir="/tmp")
         os.chmod(self.base, 0o755)
+        self.copying = threading.Lock()
         self.config, self.state, self.run, self.log = (
             os.path.join(self.base, d) for d in ("config", "state", "run", "log"))
         self.images = os.path.join(self.state, "images")
@@ -99,8 +101,9 @@ class World:
         if not user:
             return path
         copy = os.path.join(self.base, name)
-        if not os.path.exists(copy):
-            shutil.copy(path, copy)
+        with self.copying:  # several clients may start at once
+            if not os.path.exists(copy):
+                subprocess.run(["cp", path, copy], check=True)  # no child of ours holds it open for writing
         return copy
 
     def vmkeep(self, *argv, input=None, timeout=30, user=None, groups=(), env=None):
