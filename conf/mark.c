@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "conf/check.h"
+#include "conf/check_private.h"
 
 struct conf_mark *conf_mark_find(
 	const struct conf_marks *m, const char *section, const char *id, const char *key)
@@ -43,6 +43,16 @@ struct conf_place conf_marks_place(const struct conf_marks *m, const char *secti
 	const struct conf_mark *mark = conf_mark_find(m, section, NULL, key);
 
 	return mark ? mark->place : (struct conf_place){ 0 };
+}
+
+const struct conf_place *conf_check_place(const struct check *k, const char *section,
+	const char *id, const char *key, const struct conf_place *begin)
+{
+	const struct conf_mark *m = conf_mark_find(k->marks, section, id, key);
+
+	if (m)
+		return &m->place;
+	return begin && begin->file ? begin : &k->c->place;
 }
 
 static void mark_note_lines(const struct conf_marks *m, struct conf_vm *c)

@@ -147,6 +147,11 @@ bool conf_word_machine(const char *s)
 	       (word_has_prefix(s, "pc-q35-") || word_has_prefix(s, "pc-i440fx-"));
 }
 
+bool conf_word_pc(const char *s)
+{
+	return strcmp(s, "pc") == 0 || word_has_prefix(s, "pc-i440fx-");
+}
+
 bool conf_word_owner(const char *s)
 {
 	if (*s == '@')

@@ -21,6 +21,7 @@ bool conf_word_listen(const char *s);	/* "unix" or an IP address */
 bool conf_word_login(const char *s);	/* a user of a guest, not root */
 bool conf_word_machine(const char *s);	/* q35, pc or a version of these */
 bool conf_word_owner(const char *s);	/* user or "@group" */
+bool conf_word_pc(const char *s);	/* a machine with IDE, of the two: q35 has SATA */
 bool conf_word_plain(const char *s);	/* letters, digits, "._+-"; safe inside a QEMU option */
 bool conf_word_percent(const char *s);	/* "150%" */
 bool conf_word_program(const char *s);	/* a program's name, or an absolute path */
