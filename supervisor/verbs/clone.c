@@ -372,7 +372,7 @@ static void clone_on_sized(void *data, const uint64_t *size, const struct err *f
 		err_set(&e, ERR_FAILED, "'%s' went away", t->from);
 	else
 		clone_make_text(t, vm, size, true, &e);
-	if (e.number)
+	if (!vm || e.number)
 		clone_fail(t, &e);
 	else if (t->dry)
 		clone_finish(t, NULL);
