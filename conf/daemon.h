@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf/daemon.h - vmkeep.conf: [Daemon], [Shutdown], stores, and [Defaults] for all VMs
+ * conf/daemon.h - vmkeep.conf: [Daemon], [Shutdown], [Images], stores, and [Defaults] for all VMs
  */
 #ifndef CONF_DAEMON_H
 #define CONF_DAEMON_H
@@ -11,6 +11,7 @@
 #include "conf/vm.h"
 
 #define CONF_SHUTDOWN_MAX_MS (UINT64_C(24) * 3600 * 1000)
+#define CONF_STALL_MAX_MS    (UINT64_C(24) * 3600 * 1000)
 
 struct conf_default { /* [Defaults] Section.Key=value; applies to every section of that kind */
 	struct conf_place place;
@@ -47,6 +48,10 @@ struct conf_daemon {
 	/* [Shutdown] */
 	uint64_t shutdown_ms;		  /* for all guests together */
 	struct conf_place shutdown_place; /* where it was set; no file: default */
+	/* [Images] */
+	const char *image_ca;	 /* NULL: /etc/ssl/certs */
+	const char *image_proxy; /* NULL: that of the environment */
+	uint64_t image_stall_ms;
 
 	struct conf_store *store;
 	size_t stores;

@@ -61,6 +61,23 @@ static const struct conf_key store_keys[] = {
 	  .help = "Whether only CDs and disks with ReadOnly=yes may be in it." },
 };
 
+static const struct conf_key images_keys[] = {
+	{ .name = "CAFile",            STRING(PATH, conf_daemon, image_ca),
+	  .check = conf_word_absolute, .what = "an absolute path", .apply = CONF_APPLY_LIVE,
+	  .help = "Certificates in PEM format, with which servers prove who they are, in place of those in "
+		  "/etc/ssl/certs." },
+	{ .name = "Proxy",             STRING(WORD, conf_daemon, image_proxy),
+	  .check = conf_word_proxy, .apply = CONF_APPLY_LIVE,
+	  .what = "http://HOST:PORT, https:// or socks5h://, without a user and password, which everybody "
+		  "could read in the list of processes",
+	  .help = "http://HOST:PORT, https:// or socks5h://, without a password. Default: https_proxy in the "
+		  "daemon's environment. Hosts in no_proxy there are connected to directly." },
+	{ .name = "TimeoutSec",        TIME(conf_daemon, image_stall_ms), .min = 1000, .max = CONF_STALL_MAX_MS,
+	  .preset = "1min", .apply = CONF_APPLY_LIVE,
+	  .help = "How long a server may take to connect, or send less than 1 KiB/s; then a fetch ends, "
+		  "and the next one continues it. At most a day." },
+};
+
 static const struct conf_key quota_keys[] = {
 	{ .name = "VMs",               UINT(conf_quota, vms, 0, 100000), .apply = CONF_APPLY_LIVE,
 	  .help = "How many VMs." },
@@ -78,6 +95,7 @@ static const struct conf_section sections[] = {
 	  .help = "A place for images beside the image directory, which is the store default. Disks "
 		  "and CDs name it in Store=.",
 	  ELEMENTS(conf_store, conf_daemon, store, stores, 64) },
+	{ .name = "Images",   KEYS(images_keys), .help = "How images are fetched from servers." },
 	{ .name = "Quota",    KEYS(quota_keys), .users = true,
 	  .help = "What a user, or each member of a @group, may own. See QUOTAS.",
 	  ELEMENTS(conf_quota, conf_daemon, quota, quotas, 256) },

@@ -199,6 +199,19 @@ bool conf_word_percent(const char *s)
 	return len > 1 && s[len - 1] == '%' && word_number(s, len - 1, 1, 1000000);
 }
 
+bool conf_word_proxy(const char *s)
+{
+	static const char *const schemes[] = { "http://", "https://", "socks5h://" };
+
+	for (const char *c = s; *c; c++)
+		if (!isascii(*c) || !isgraph((unsigned char)*c) || *c == '@')
+			return false;
+	for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+		if (word_has_prefix(s, schemes[i]) && s[strlen(schemes[i])])
+			return true;
+	return false;
+}
+
 bool conf_word_ready(const char *s)
 {
 	if (strncmp(s, "tcp:", 4) == 0)

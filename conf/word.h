@@ -25,6 +25,7 @@ bool conf_word_pc(const char *s);	/* a machine with IDE, of the two: q35 has SAT
 bool conf_word_plain(const char *s);	/* letters, digits, "._+-"; safe inside a QEMU option */
 bool conf_word_percent(const char *s);	/* "150%" */
 bool conf_word_program(const char *s);	/* a program's name, or an absolute path */
+bool conf_word_proxy(const char *s);	/* http://HOST:PORT and the like, without a password */
 bool conf_word_ready(const char *s);	/* value of ReadyWhen= */
 bool conf_word_cid(const char *s);	/* vsock(7) CID, or "auto" */
 bool conf_word_rng(const char *s);	/* absolute path or "none" */

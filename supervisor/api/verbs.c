@@ -667,11 +667,12 @@ const struct api_verb api_verbs[] = {
 		"for its digest: see THE CATALOGUE in vmkeepd(8). "
 		"It becomes images/NAME.qcow2 of the store, if it has the digest and is a qcow2 image "
 		"that refers to no other file; nothing is replaced. What was fetched is kept when the "
-		"connection breaks, the server sends less than 1 KiB/s for a minute, or the job is "
+		"connection breaks, the server sends less than 1 KiB/s for too long, or the job is "
 		"cancelled, and the next fetch of the same digest continues with it. Of what would leave less than "
 		"1 GiB, or a twentieth of the file system if that is less, nothing is kept. curl runs in a jail: "
-		"it sees the host's network, the certificates in /etc/ssl/certs and the partial file. "
-		"Redirects lead to https only. https_proxy and no_proxy in the daemon's environment count." },
+		"it sees the host's network, certificates and the partial file. "
+		"Redirects lead to https only. Certificates, a proxy and the time for a slow server are set in "
+		"[Images] of vmkeep.conf: see CONFIGURATION in vmkeepd(8)." },
 
 	{ "image-rm", "image rm", API_ROLE_OPERATOR, API_NO_TARGET, API_JOB | API_HARMS,
 	  .arg = {

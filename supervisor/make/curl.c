@@ -16,16 +16,14 @@
 #include "supervisor/core/daemon.h"
 #include "supervisor/host/uids.h"
 
-/* A server that sends less than SPEED bytes a second for SLOW_SECONDS is given up. */
-#define SPEED	     "1024"
-#define SLOW_SECONDS "60"
+/* A server that sends fewer bytes a second for [Images] TimeoutSec= is given up. */
+#define SPEED "1024"
 
-static const double SECONDS = 120;
+enum { WORDS = 40, HEADERS_MAX = 64 << 10, GRACE = 60 /* seconds, for curl to give up itself */ };
 
-enum { WORDS = 40, HEADERS_MAX = 64 << 10 };
-
+static const char certificates[] = "/etc/ssl/certs";
 static const char *const shown[] = { "/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf",
-	"/etc/gai.conf", "/etc/ssl/certs" };
+	"/etc/gai.conf" };
 
 /* --- the size --- */
 
@@ -95,38 +93,67 @@ static const char *curl_environment(const char *name)
 	return value && *value ? value : NULL;
 }
 
-/* The jail passes no environment on. */
-static void curl_add_proxy(struct curl_words *w)
+/* The jail passes no environment on. Everybody can read a program's arguments. */
+static int curl_add_proxy(struct curl_words *w, const char *proxy, struct err *e)
 {
-	const char *proxy = curl_environment("https_proxy");
+	const char *name = "https_proxy";
 
-	curl_add(w, "--proxy", proxy ? proxy : curl_environment("HTTPS_PROXY"));
+	if (!proxy) {
+		proxy = curl_environment(name);
+		if (!proxy)
+			proxy = curl_environment(name = "HTTPS_PROXY");
+		if (proxy && strchr(proxy, '@')) {
+			err_set(e, ERR_INVALID_CONFIG,
+				"%s in vmkeepd's environment has a user or password, which "
+				"everybody could read in the list of processes",
+				name);
+			return err_hint(e, "write Proxy= in [Images] of vmkeep.conf, without them");
+		}
+	}
+	curl_add(w, "--proxy", proxy);
 	curl_add(w, "--noproxy", curl_environment("no_proxy"));
+	return 0;
 }
 
-static json_t *curl_paths(void)
+/* What is not there curl reports in its own words. */
+static void curl_show(json_t *paths, const char *path)
+{
+	json_array_append_new(paths, json_pack("{s:s, s:b}", "path", path, "optional", true));
+}
+
+static json_t *curl_paths(const char *ca)
 {
 	json_t *paths = json_array();
 
 	for (size_t i = 0; i < ARRAY_SIZE(shown); i++)
-		json_array_append_new(
-			paths, json_pack("{s:s, s:b}", "path", shown[i], "optional", true));
+		curl_show(paths, shown[i]);
+	curl_show(paths, ca ? ca : certificates);
 	return paths;
+}
+
+static unsigned curl_patience(const struct daemon *d) /* seconds */
+{
+	return (unsigned)((d->conf.image_stall_ms + 999) / 1000);
 }
 
 static json_t *curl_plan(struct daemon *d, const struct curl_what *what, struct err *e)
 {
-	_cleanup_(free_ptr) char *max = xasprintf("%zu", what->max);
+	_cleanup_(free_ptr) char *max = xasprintf("%zu", what->max),
+				 *patience = xasprintf("%u", curl_patience(d));
 	struct curl_words w = {
 		.word = { "curl", "--disable", "--silent", "--show-error", "--fail", "--globoff",
 			"--location", "--max-redirs", "10", "--proto", "=https", "--proto-redir",
-			"=https", "--connect-timeout", "30", "--speed-limit", SPEED, "--speed-time",
-			SLOW_SECONDS },
-		.n = 19,
+			"=https", "--speed-limit", SPEED },
+		.n = 15,
 	};
 	json_t *plan;
 
-	curl_add_proxy(&w);
+	if (curl_add_proxy(&w, d->conf.image_proxy, e) < 0)
+		return NULL;
+	curl_add(&w, "--connect-timeout", patience);
+	curl_add(&w, "--speed-time", patience);
+	curl_add(&w, "--cacert", d->conf.image_ca);
+	curl_add(&w, "--proxy-cacert", d->conf.image_ca);
 	if (what->path) {
 		curl_add(&w, "--dump-header", "-");
 		curl_add(&w, "--continue-at", "-");
@@ -138,7 +165,7 @@ static json_t *curl_plan(struct daemon *d, const struct curl_what *what, struct 
 	plan = confine_plan("fetch", what->name, d->uids->probe, d->dirs.run, w.word, e);
 	if (!plan)
 		return NULL;
-	json_object_set_new(plan, "paths", curl_paths());
+	json_object_set_new(plan, "paths", curl_paths(d->conf.image_ca));
 	if (what->path) {
 		json_object_set_new(plan, "fds", json_pack("[i]", STDOUT_FILENO));
 		json_object_set_new(plan, "files",
@@ -154,7 +181,7 @@ struct confined *curl_run(
 	struct daemon *d, const struct curl_what *w, confined_fn *done, void *data, struct err *e)
 {
 	const struct child_options o = {
-		.timeout = SECONDS,
+		.timeout = curl_patience(d) + GRACE,
 		.while_idle = true,
 		.out_max = w->path ? 0 : w->max + 1,
 	};
@@ -173,4 +200,7 @@ void curl_explain(const char *url, const struct child_result *r, struct err *e)
 										      : ERR_FAILED;
 
 	err_set(e, class, "fetch '%s': %s", url, *said ? said : "curl was killed");
+	if (r->status == CURL_UNTRUSTED || r->status == CURL_CERTIFICATES)
+		err_hint(e, "write CAFile= in [Images] of vmkeep.conf, a file with the "
+			    "certificates that servers of yours are signed by");
 }

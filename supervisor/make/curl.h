@@ -17,7 +17,14 @@
 struct daemon;
 
 /* Exit codes, from its manual. */
-enum { CURL_WRITE = 23, CURL_TIMEOUT = 28, CURL_NO_RANGES = 33, CURL_TOO_LARGE = 63 };
+enum {
+	CURL_WRITE = 23,
+	CURL_TIMEOUT = 28,
+	CURL_NO_RANGES = 33,
+	CURL_UNTRUSTED = 60,
+	CURL_TOO_LARGE = 63,
+	CURL_CERTIFICATES = 77,
+};
 
 struct curl_what {
 	const char *name, *url;

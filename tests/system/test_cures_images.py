@@ -5,7 +5,9 @@ import os
 import re
 
 import smallfs
+import vmk
 from cures import cure, disk, rows_of, vm
+from test_image_fetch import serving
 
 
 @cure("write Cache=writeback, or enlarge the image: truncate -s %%%u %s", "write Size=%llu, or Cache=writeback")
@@ -66,6 +68,25 @@ def an_image_to_fetch(p, daemon):
     p.refused("image", "fetch", "b", "https" + where, code=2)
     p.refused("image", "fetch", "a", "https" + where, "--digest", digest, code=3)
     assert "curl" in daemon.fails(1, "image", "fetch", "b", "https" + where, "--digest", digest)
+
+
+@cure("write Proxy= in [Images] of vmkeep.conf, without them",
+      "write CAFile= in [Images] of vmkeep.conf, a file with the certificates that servers of yours are signed by")
+def an_image_behind_a_proxy(p, daemon):
+    with serving(daemon) as server:
+        daemon.exec("umount", "/etc/ssl/certs")
+        daemon.stop_daemon()
+        daemon.write("vmkeep.conf", vmk.DEFAULTS)
+        daemon.start(env={"https_proxy": "http://anna:secret@127.0.0.1:%d" % server.proxy})
+        words = ["image", "fetch", "a", server.url("get"), "--digest", server.image()]
+        p.writes(p.refused(*words, code=2), value="http://127.0.0.1:%d" % server.proxy, file="vmkeep.conf")
+        daemon.ok("reload")
+        p.writes(p.refused(*words, code=1), value=os.path.join(server.place, "cert.pem.crt"), file="vmkeep.conf")
+        daemon.ok("reload")
+        daemon.ok(*words)
+        assert "CONNECT 127.0.0.1:%d" % server.port in server.requests()
+        daemon.stop_daemon()
+        daemon.start()
 
 
 @cure("vmkeep image list shows what there is; another image needs a URL and --digest")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What goes wrong while an image is fetched: a full or read-only store, a server whose headers have no end. Nothing that is
-not whole and right gets a name, and another fetch ends well. And what is told meanwhile, and proxies."""
+not whole and right gets a name, and another fetch ends well. And what is told meanwhile, and [Images] of vmkeep.conf."""
 import os
+import sys
 
 import pytest
 
@@ -75,3 +76,66 @@ def test_a_proxy_of_the_environment(world, no_proxy):
         assert fetch(world, server, "get", server.image()).code == 0
         assert no_proxy != any(row == "CONNECT 127.0.0.1:%d" % server.port for row in server.requests())
         world.stop_daemon()
+
+
+def images(world, *lines):
+    """Writes [Images], which counts from the next fetch on."""
+    world.write("vmkeep.conf", vmk.DEFAULTS + "".join("%s\n" % line for line in ("[Images]", *lines)))
+    world.ok("reload")
+
+
+def test_certificates_of_ones_own(daemon, server):
+    """CAFile= takes the place of the host's; what is wrong with it is told, with its name."""
+    digest, mine = server.image(), os.path.join(server.place, "cert.pem.crt")
+    images(daemon, "CAFile=/etc/ssl/certs/ca-certificates.crt")
+    assert fetch(daemon, server, "cut", digest).code == 1 and server.requests()[-1].startswith("/cut/"), "it may be there"
+    daemon.exec("umount", "/etc/ssl/certs")
+    asked = len(server.requests())
+    for path in (mine + ".none", server.place, os.path.join(server.place, "a.qcow2"), "/etc/ssl/certs/ca-certificates.crt"):
+        images(daemon, "CAFile=" + path)
+        result = fetch(daemon, server, "get", digest)
+        assert result.code == 1 and "CAFile=" in result.err and "certificate" in result.err, result
+    assert len(server.requests()) == asked
+    images(daemon, "CAFile=" + mine)
+    assert fetch(daemon, server, "get", digest).code == 0
+
+
+def test_a_proxy_of_the_configuration(world):
+    """It takes the place of the environment's, which here is one that nobody answers for, or one with a password."""
+    with serving(world) as server:
+        for env in ("http://127.0.0.1:1", "http://anna:secret@127.0.0.1:1"):
+            world.write("vmkeep.conf", vmk.DEFAULTS)
+            world.start(env={"https_proxy": env})
+            result = fetch(world, server, "get", "0" * 64)
+            assert result.code and "secret" not in result.err, result
+            images(world, "Proxy=http://127.0.0.1:%d" % server.proxy)
+            asked = server.requests().count("CONNECT 127.0.0.1:%d" % server.port)
+            assert "404" in fetch(world, server, "get", "1" * 64).err
+            assert server.requests().count("CONNECT 127.0.0.1:%d" % server.port) == asked + 1
+            world.stop_daemon()
+
+
+@pytest.mark.parametrize("value", ["127.0.0.1:3128", "http://", "ftp://a:1", "http://anna:secret@proxy:3128", "https://anna@proxy", "http://a b"])
+def test_what_a_proxy_may_not_be(daemon, value):
+    daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Images]\nProxy=%s\n" % value)
+    result = daemon.vmkeep("reload")
+    assert "vmkeep.conf:4: Proxy: " in result.out + result.err and "without a user and password" in result.out + result.err, result
+
+
+DEAF = "import socket, sys\ns = socket.create_server(('127.0.0.1', 0))\nprint('port', s.getsockname()[1], '.', flush=True)\nsys.stdin.read()"
+
+
+def test_a_server_that_stalls(daemon, server):
+    """After TimeoutSec= it is given up, wherever it stalls; what came stays, and the next fetch continues."""
+    images(daemon, "TimeoutSec=2")
+    digest = server.image()
+    half = os.path.getsize(os.path.join(server.place, "a.qcow2")) // 2
+    result = fetch(daemon, server, "stop", digest)
+    assert result.code == 6 and there(daemon) == ["PARTIAL"], result
+    assert fetch(daemon, server, "get", digest).code == 0
+    assert server.requests()[-1] == "/get/a.qcow2 bytes=%d-" % half
+    deaf = daemon.stream_of(sys.executable, "-c", DEAF)
+    port = deaf.until(r"port (\d+) ").group(1)
+    result = daemon.vmkeep("image", "fetch", "other", "https://127.0.0.1:%s/" % port, "--digest", "0" * 64)
+    assert result.code == 6, result
+    deaf.end()

@@ -39,6 +39,9 @@ static void presets(void **state)
 	assert_int_equal(d.max_clients_per_user, 64);
 	assert_int_equal(d.health_check_ms, 300000);
 	assert_int_equal(d.shutdown_ms, 300000);
+	assert_null(d.image_ca);
+	assert_null(d.image_proxy);
+	assert_int_equal(d.image_stall_ms, 60000);
 	assert_int_equal(d.n_defaults, 0);
 	conf_daemon_release(&d);
 
