@@ -8,7 +8,26 @@
 #include "supervisor/api/api.h"
 #include "supervisor/jail/jail.h"
 
-int answer(int sock, void *o)
+/* Descriptors travel with the first byte. */
+static ssize_t answer_send(int sock, char *text, size_t len, const int *fds, size_t n)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(PLAN_FDS_MAX * sizeof(int))] = { 0 };
+	struct iovec part = { text, len };
+	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1 };
+	struct cmsghdr *c = (void *)control;
+
+	if (n) {
+		m.msg_control = control;
+		m.msg_controllen = CMSG_SPACE(n * sizeof(int));
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(n * sizeof(int));
+		memcpy(CMSG_DATA(c), fds, n * sizeof(int));
+	}
+	return sendmsg(sock, &m, MSG_NOSIGNAL);
+}
+
+int answer_with(int sock, void *o, const int *fds, size_t n_fds)
 {
 	_cleanup_(free_ptr) char *line = NULL;
 	char *text = json_dumps(o, JSON_COMPACT);
@@ -21,11 +40,16 @@ int answer(int sock, void *o)
 	line = xasprintf("%s\n", text);
 	free(text);
 	for (len = strlen(line); done < len; done += (size_t)n) {
-		n = send(sock, line + done, len - done, MSG_NOSIGNAL);
+		n = answer_send(sock, line + done, len - done, fds, done ? 0 : n_fds);
 		if (n < 0)
 			return -errno;
 	}
 	return 0;
+}
+
+int answer(int sock, void *o)
+{
+	return answer_with(sock, o, NULL, 0);
 }
 
 int answer_error(int sock, const char *step, bool stays, const struct err *e)

@@ -67,6 +67,7 @@ struct jail_file {
 	const char *shown_path; /* for messages */
 	bool again;		/* an earlier entry has the same path */
 	bool made;
+	bool entered;	 /* shown to a guest that runs */
 	char states[16]; /* a base: its format in the header of the image above it; "": none */
 };
 
@@ -109,13 +110,18 @@ struct jail;
 /* ioctls allowed on top of the common set; see gate.c */
 enum { IOCTL_ANY = 1, IOCTL_DISK = 2, IOCTL_TAP = 4, IOCTL_INTERFACE = 8, IOCTL_ALL = 16 };
 
+/* Which steps a plan asks for. */
+enum { JAIL_START = 1, JAIL_CHECK = 2, JAIL_ENTER = 4, JAIL_LEAVE = 8, JAIL_ALL = 15 };
+
 /* The role decides what the program may do; the plan only names the role. A limit of 0 means no
  * limit. */
 struct jail_role {
 	const char *name;
-	const char *install;  /* the hint if the program is missing */
-	uint64_t keep;	      /* capability bit mask */
-	int (*run)(void);     /* runs this instead of exec; returns the exit status */
+	const char *install; /* the hint if the program is missing */
+	uint64_t keep;	     /* capability bit mask */
+	/* runs this instead of exec; returns the exit status */
+	int (*run)(struct jail *j);
+	unsigned runs;	      /* the steps of main.c that it takes: JAIL_START, unless set */
 	bool bare;	      /* the private root is empty */
 	bool host_network;    /* else an empty network namespace with no access to the network */
 	bool network_sockets; /* inherited fds may be network sockets; else local streams only */
@@ -254,6 +260,8 @@ void marks_set(const struct jail *j);
 
 /* answer.c: replies to the daemon, one line each */
 int answer(int sock, void *json /* stolen */);
+/* With descriptors. */
+int answer_with(int sock, void *json /* stolen */, const int *fds, size_t n);
 int answer_error(int sock, const char *step, bool stays, const struct err *e);
 /* f NULL: none of the files */
 void answer_problem(const struct jail *j, const char *severity, const char *step,
@@ -312,6 +320,19 @@ int file_refused(const struct jail *j, const struct jail_file *f, struct err *e)
 jail_step namespaces_enter, root_build, root_enter;
 /* Host paths shown inside if they exist; NULL-terminated. */
 extern const char *const root_system_paths[];
+
+/* Opens a path as if root were the root. O_PATH */
+int root_open_inside(int root, const char *path);
+/* Opens a mount point, creating it if necessary. */
+int root_open_place(int root, const char *path, bool is_dir);
+/* Shows a file in a root that has a place for it; a device node, in one that is writable. */
+int root_put_file(const struct jail *j, int root, const struct jail_file *f, struct err *e);
+
+/* enter.c: the private root of a guest that runs */
+jail_step enter_guest, leave_guest;
+/* Waits until the daemon says that the files stay, or takes them out. */
+int enter_run(struct jail *j);
+int leave_run(struct jail *j);
 
 /* landlock.c */
 jail_step landlock_enter;

@@ -7,7 +7,8 @@
  * told why, and nothing is executed. Before "namespaces", paths are the host's; before
  * "privileges", we are root: whatever a step needs of either must have been opened by then. A plan
  * that asks for a check runs only the steps marked so, and they change nothing; file steps run per
- * file, so a problem with one file does not hide problems with the next.
+ * file, so a problem with one file does not hide problems with the next. What goes into or leaves
+ * a guest that runs takes the steps of its own.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -21,42 +22,45 @@
 #include "supervisor/jail/jail.h"
 
 /* clang-format off */
+enum { START = JAIL_START, CHECK = JAIL_CHECK, ENTER = JAIL_ENTER, LEAVE = JAIL_LEAVE };
 static const struct step {
 	const char *name;
 	jail_step *run;
 	jail_file_step *file; /* runs once per file */
-	bool check; /* also runs when the plan asks for a check only */
+	unsigned in; /* what it belongs to */
 	bool stays; /* an error does not pass until somebody acts, whatever its class */
 } steps[] = {
-	{ "own descriptors", fds_own_only,     NULL,          true,  false },
-	{ "plan",            plan_receive,     NULL,          true,  false },
-	{ "received",        fds_check,        NULL,          true,  false },
-	{ "session",         session_reset,    NULL,          true,  false },
-	{ "control group",   group_join,       NULL,          true,  false },
-	{ "files",           NULL,             file_open,     true,  false },
-	{ "marks",           NULL,             mark_check,    true,  true },
-	{ "lost identity",   mark_lost,        NULL,          false, true },
-	{ "device nodes",    nodes_find,       NULL,          true,  false },
-	{ "program's owner", program_owner,    NULL,          false, true },
-	{ "paths",           paths_open,       NULL,          false, false },
-	{ "bases",           NULL,             base_settle,   true,  true },
-	{ "formats",         NULL,             image_check,   true,  false },
-	{ "direct I/O",      NULL,             direct_check,  true,  false },
-	{ "new images",      NULL,             image_create,  true,  false },
-	{ "format names",    bases_place,      NULL,          false, false },
-	{ "mounts",          NULL,             mount_prepare, true,  false },
-	{ "locks",           NULL,             lock_check,    true,  false },
-	{ "identity",        identity_keep,    NULL,          true,  false },
-	{ "memory pressure", oom_score_set,    NULL,          false, false },
-	{ "namespaces",      namespaces_enter, NULL,          false, false },
-	{ "private root",    root_build,       NULL,          false, false },
-	{ "entering",        root_enter,       NULL,          false, false },
-	{ "privileges",      privileges_drop,  NULL,          false, false },
-	{ "paths inside",    landlock_enter,   NULL,          false, false },
-	{ "program",         program_check,    NULL,          false, true },
-	{ "descriptors",     fds_place,        NULL,          false, false },
-	{ "system calls",    filter_load,      NULL,          false, false },
-	{ "limits",          limits_set,       NULL,          false, false },
+	{ "own descriptors", fds_own_only,     NULL,          JAIL_ALL,              false },
+	{ "plan",            plan_receive,     NULL,          JAIL_ALL,              false },
+	{ "received",        fds_check,        NULL,          JAIL_ALL,              false },
+	{ "session",         session_reset,    NULL,          JAIL_ALL,              false },
+	{ "control group",   group_join,       NULL,          START | CHECK,         false },
+	{ "files",           NULL,             file_open,     START | CHECK | ENTER, false },
+	{ "marks",           NULL,             mark_check,    START | CHECK | ENTER, true },
+	{ "lost identity",   mark_lost,        NULL,          START,                 true },
+	{ "device nodes",    nodes_find,       NULL,          START | CHECK,         false },
+	{ "program's owner", program_owner,    NULL,          START,                 true },
+	{ "paths",           paths_open,       NULL,          START,                 false },
+	{ "bases",           NULL,             base_settle,   START | CHECK | ENTER, true },
+	{ "formats",         NULL,             image_check,   START | CHECK | ENTER, false },
+	{ "direct I/O",      NULL,             direct_check,  START | CHECK | ENTER, false },
+	{ "new images",      NULL,             image_create,  START | CHECK,         false },
+	{ "format names",    bases_place,      NULL,          START,                 false },
+	{ "mounts",          NULL,             mount_prepare, START | CHECK | ENTER, false },
+	{ "locks",           NULL,             lock_check,    START | CHECK | ENTER, false },
+	{ "identity",        identity_keep,    NULL,          START | CHECK,         false },
+	{ "memory pressure", oom_score_set,    NULL,          START,                 false },
+	{ "namespaces",      namespaces_enter, NULL,          START,                 false },
+	{ "private root",    root_build,       NULL,          START,                 false },
+	{ "entering",        root_enter,       NULL,          START,                 false },
+	{ "guest's files",   enter_guest,      NULL,          ENTER,                 false },
+	{ "guest's files",   leave_guest,      NULL,          LEAVE,                 false },
+	{ "privileges",      privileges_drop,  NULL,          START,                 false },
+	{ "paths inside",    landlock_enter,   NULL,          START,                 false },
+	{ "program",         program_check,    NULL,          START,                 true },
+	{ "descriptors",     fds_place,        NULL,          START,                 false },
+	{ "system calls",    filter_load,      NULL,          START,                 false },
+	{ "limits",          limits_set,       NULL,          START,                 false },
 };
 /* clang-format on */
 
@@ -77,7 +81,7 @@ static void main_check_file(struct jail *j, struct jail_file *f)
 	struct err e = ERR_INIT;
 
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-		if (!steps[i].check || !steps[i].file)
+		if (!(steps[i].in & CHECK) || !steps[i].file)
 			continue;
 		if (f->fd < 0 && steps[i].file != file_open && steps[i].file != mark_check &&
 			steps[i].file != direct_check && steps[i].file != image_create)
@@ -162,7 +166,7 @@ static int main_check(struct jail *j, size_t step)
 		const struct step *s = &steps[step];
 		struct err e = ERR_INIT;
 
-		if (!s->check || (s->file && files))
+		if (!(s->in & CHECK) || (s->file && files))
 			continue;
 		if (s->file)
 			main_check_files(j);
@@ -171,6 +175,12 @@ static int main_check(struct jail *j, size_t step)
 		files |= s->file != NULL;
 	}
 	return answer(j->sock, json_pack("{s:{}}", "checked")) < 0;
+}
+
+/* Before the plan is there, steps that all take. */
+static unsigned main_takes(const struct jail *j)
+{
+	return j->role && j->role->runs ? j->role->runs : START;
 }
 
 int main(void)
@@ -183,15 +193,15 @@ int main(void)
 	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
 		if (j.check)
 			return main_check(&j, i);
+		if (!(steps[i].in & main_takes(&j)))
+			continue;
 		if (main_run_step(&steps[i], &j, &e) < 0)
 			return main_fail(&j, steps[i].name, &e);
 	}
 	if (answer(j.sock, json_pack("{s:{}}", "prepared")) < 0)
 		return 1; /* the daemon is gone, so nobody would supervise QEMU */
-	if (j.role->run) {
-		plan_release(&j);
-		return j.role->run();
-	}
+	if (j.role->run)
+		return j.role->run(&j);
 	if (j.modules)
 		env[4] = xasprintf("QEMU_MODULE_DIR=%s", j.modules);
 	execve(j.argv[0], (char *const *)(uintptr_t)j.argv, (char *const *)(uintptr_t)env);

@@ -16,6 +16,14 @@
  *   EOF after "prepared"                   exec succeeded (CLOEXEC)
  *   an error line after "prepared"         exec failed after all
  *
+ * Roles "enter" and "leave" change the private root of a guest that runs, and execute nothing:
+ *
+ *   {"entered": {"locks": [0, 2]}}\n       the guest sees the files. With this line come descriptors
+ *                                          that hold locks on files (their index), as long as anyone
+ *                                          has them open. Unless the daemon then sends
+ *                                          PLAN_ENTER_KEEP, the files are taken out again
+ *   {"prepared": {}}\n                     follows; of "leave", it is all
+ *
  * Helper programs (roles "tool", "seed", "store", "probe", "dnsmasq") inherit fds 1 and 2 from
  * vmkeep-jail.
  *
@@ -53,6 +61,9 @@
  *         "fetch" (curl: the host's network),
  *         "relay" (vmkeep-jail's own relay.c: fds 0, 1 and 2 as in relay.h, no argv; leaves a
  *         background process and exits),
+ *         "enter" (no argv; the first descriptor is a guest's mount namespace: shows it "files"),
+ *         "leave" (likewise: takes "files" out again, of which only the path counts; what is not
+ *         there is fine),
  *   root: directory where the private root is mounted (must exist and belong to root; the mount
  *         is not visible on the host),
  *   kvm: bool (device node needed), oom_score_adj: int,
@@ -105,6 +116,9 @@
 /* What the daemon says to the keeper of a "copy". */
 #define PLAN_COPY_PLACE 'p'
 #define PLAN_COPY_DROP	'd'
+
+/* What it says when QEMU uses what has been brought in. */
+#define PLAN_ENTER_KEEP 'k'
 
 enum { PLAN_VERSION = 1, PLAN_FD = 3, PLAN_MAX = 1 << 20, PLAN_FDS_MAX = 250 };
 

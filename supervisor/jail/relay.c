@@ -132,7 +132,7 @@ static void relay_copy(struct relay_flow flow[RELAY_ENDS])
 	}
 }
 
-int relay_run(void)
+int relay_run(struct jail *j)
 {
 	static struct relay_flow
 		flow[RELAY_ENDS]; /* no initializer: its buffers would be in the program file */

@@ -22,6 +22,7 @@ enum {
 };
 
 /* Leaves a daemonized process behind and returns the caller's exit status. */
-int relay_run(void);
+struct jail;
+int relay_run(struct jail *j);
 
 #endif

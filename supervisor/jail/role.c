@@ -125,6 +125,9 @@ static const struct jail_role roles[] = {
 		.own_output = true,
 		.nofile = 16,
 		.file = 1 },
+	/* vmkeep-jail itself, as root, for a moment; what it opens is on its way to the guest */
+	{ .name = "enter", .run = enter_run, .runs = JAIL_ENTER, .keeps_locks = true },
+	{ .name = "leave", .run = leave_run, .runs = JAIL_LEAVE, .ends_with_daemon = true },
 };
 
 const struct jail_role *role_named(const char *name)

@@ -54,7 +54,7 @@ int namespaces_enter(struct jail *j, struct err *e)
 }
 
 /* Resolves every path as if the new root were already the root. */
-static int root_open_inside(int root, const char *path)
+int root_open_inside(int root, const char *path)
 {
 	return path_openat2(root, path, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
@@ -78,8 +78,7 @@ static int root_open_parent(int root, const char *path, const char **name)
 	return dir;
 }
 
-/* Opens a mount point, creating it if necessary. */
-static int root_open_place(int root, const char *path, bool is_dir)
+int root_open_place(int root, const char *path, bool is_dir)
 {
 	int place = root_open_inside(root, path);
 	const char *name;
@@ -142,7 +141,7 @@ static int root_put_system_path(int root, const char *path, const char *as, stru
 	return root_put_tree(root, tree, as, S_ISDIR(st.st_mode), e);
 }
 
-static int root_put_file(const struct jail *j, int root, const struct jail_file *f, struct err *e)
+int root_put_file(const struct jail *j, int root, const struct jail_file *f, struct err *e)
 {
 	mode_t mode = S_IFBLK | (f->write ? 0600 : 0400);
 	int r = 0;
