@@ -6,7 +6,7 @@
  * only the UEFI variables are copied: disks based on a template's are made by the first start. The file
  * comes last: it never names a copy that is not complete.
  */
-#include "supervisor/verbs/clone.h"
+#include "supervisor/verbs/clone_private.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +14,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "base/text.h"
-#include "conf/load.h"
 #include "conf/word.h"
 #include "supervisor/control/peer.h"
 #include "supervisor/core/replace.h"
@@ -24,31 +22,11 @@
 #include "supervisor/qemu/device.h"
 #include "supervisor/start/start.h"
 #include "supervisor/verbs/create.h"
-#include "supervisor/verbs/edit.h"
-#include "supervisor/verbs/quota.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/revert.h"
 
 static const char CLONING[] = "a clone";
-
-struct clone {
-	struct daemon *daemon;
-	struct request *r; /* until there is a job; NULL: its client is gone */
-	struct job *job;
-	struct peer *peer;
-	enum api_role role;
-	char *from, *to, *path, *like; /* path, like: files */
-	char uuid[37];
-	bool linked, start, dry;
-	json_t *words; /* create: what else is set in the file; NULL: nothing */
-	struct buf text;
-	struct clone_image *image;
-	size_t images;
-	struct copies *copies;
-	struct quota_claim claim;
-	bool has_dir; /* STATE/vms/TO */
-};
 
 static void clone_free(struct clone *t)
 {
@@ -67,17 +45,12 @@ static void clone_free(struct clone *t)
 
 /* --- may it be cloned? --- */
 
-static bool clone_is_users(const struct clone *t)
-{
-	return t->role < API_ROLE_OPERATOR;
-}
-
 /* What a copy shows of a VM's disks is for its owner; a template is meant to be copied. */
 static int clone_may_read(const struct clone *t, const struct vm *vm, struct err *e)
 {
 	const struct conf_list *owner = &vm->file.conf.owner;
 
-	if (!clone_is_users(t) || (vm->file.have_conf && vm->file.conf.template))
+	if (!t->owner || (vm->file.have_conf && vm->file.conf.template))
 		return 0;
 	for (size_t i = 0; i < owner->n; i++)
 		if (peer_is(t->peer, owner->item[i]))
@@ -102,121 +75,6 @@ static int clone_may(const struct clone *t, struct vm *vm, struct err *e)
 	/* one that was never started has no uid yet, which reads the images */
 	return vm_complete_identity(vm, &vm->file.conf, e) < 0 ? e->number
 							       : vm_draft_identity(vm, e);
-}
-
-/* --- the text --- */
-
-/* Of two keys that exclude each other, the last word is meant. */
-static void clone_drop_other(struct conf_edit *ed, const char *word)
-{
-	static const char *const others[][2] = { { ".Network", "Bridge" },
-		{ ".Bridge", "Network" } };
-	const size_t len = strcspn(word, "=");
-	struct err ignored = ERR_INIT;
-
-	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
-		const size_t end = strlen(others[i][0]);
-		_cleanup_(free_ptr) char *other = NULL;
-
-		if (strncmp(word, "NIC.", 4) != 0 || len < end ||
-			strncmp(word + len - end, others[i][0], end) != 0)
-			continue;
-		other = xasprintf("%.*s.%s", (int)(len - end), word, others[i][1]);
-		conf_edit_unset(ed, other, &ignored);
-	}
-}
-
-static int clone_set_words(struct clone *t, struct err *e)
-{
-	const struct conf_source src = { t->path, t->text.data, t->text.len };
-	struct conf_edit *ed = conf_edit_new(&src, 1, &t->daemon->conf);
-	struct buf text = BUF_INIT;
-	size_t i;
-	json_t *word;
-	int r = 0;
-
-	json_array_foreach (t->words, i, word) {
-		if (r < 0)
-			break;
-		r = conf_edit_set(ed, json_string_value(word), e);
-		if (r == 0)
-			clone_drop_other(ed, json_string_value(word));
-	}
-	if (r == 0 && conf_edit_text(ed, 0, &text)) {
-		buf_release(&t->text);
-		t->text = text;
-	}
-	conf_edit_free(ed);
-	return r;
-}
-
-/* The text before its words, then with them: the rest must be the user's to set. */
-static int clone_check_text(
-	struct clone *t, const struct conf_vm *from, const struct conf_context *ctx, struct err *e)
-{
-	struct conf_source src = { t->path, t->text.data, t->text.len };
-	struct conf_vm plain = CONF_VM_INIT, granted = CONF_VM_INIT, to = CONF_VM_INIT;
-	struct conf_problems unheard = { 0 }, problems = { 0 };
-	_cleanup_(free_ptr) char *text = NULL;
-	int r;
-
-	conf_vm_parse(&plain, t->to, &src, 1, ctx, &unheard);
-	text = edit_granted(&plain);
-	src = (struct conf_source){ t->path, text, strlen(text) };
-	conf_vm_parse(&granted, t->to, &src, 1, ctx, &unheard);
-	r = t->words ? clone_set_words(t, e) : 0;
-	src = (struct conf_source){ t->path, t->text.data, t->text.len };
-	conf_vm_parse(&to, t->to, &src, 1, ctx, &problems);
-	if (r == 0)
-		r = conf_problems_err(&problems, e);
-	if (r == 0)
-		r = edit_may(t->daemon, t->role, clone_is_users(t) ? &granted : from, &to, e);
-	if (r == 0)
-		r = quota_check(t->daemon, t->role, t->peer, t->to, NULL, &to, e);
-	if (r == 0 && !t->dry)
-		quota_claim(&t->claim, t->role, t->peer, t->to, &to);
-	conf_problems_release(&unheard);
-	conf_problems_release(&problems);
-	conf_vm_release(&plain);
-	conf_vm_release(&granted);
-	conf_vm_release(&to);
-	return r;
-}
-
-/* size NULL: only to learn where the images will be. */
-static int clone_make_text(
-	struct clone *t, const struct vm *vm, const uint64_t *size, bool whole, struct err *e)
-{
-	const struct daemon *d = t->daemon;
-	const struct conf_context ctx = {
-		.defaults = &d->conf,
-		.uuid = t->uuid,
-		.state_dir = d->dirs.state,
-		.newer = d->newer_keys,
-	};
-	const struct clone_how how = { .name = t->to,
-		.file = t->path,
-		.linked = t->linked,
-		.size = size,
-		.owner = clone_is_users(t) ? t->peer->user : NULL };
-	struct conf_texts *texts = conf_texts_new(d->dirs.config, t->from, e);
-	const struct conf_source *src;
-	size_t n;
-
-	if (!texts)
-		return e->number;
-	src = conf_texts_sources(texts, &n);
-	free(t->like);
-	t->like = xstrdup(src->file);
-	clone_images_release(t->image, t->images);
-	t->images = vm->file.conf.disks;
-	t->image = xcalloc(t->images + 1, sizeof *t->image);
-	buf_clear(&t->text);
-	clone_compose(&t->text, t->image, src, n, &vm->file.conf, &ctx, &how, e);
-	if (whole && e->number == 0)
-		clone_check_text(t, &vm->file.conf, &ctx, e);
-	conf_texts_free(texts);
-	return e->number;
 }
 
 /* --- the copies --- */
@@ -383,7 +241,7 @@ static void clone_on_sized(void *data, const uint64_t *size, const struct err *f
 /* A user's quota counts what the file says: full copies get their size written, too. */
 static void clone_begin(struct clone *t, struct vm *vm)
 {
-	const bool ask = t->linked || clone_is_users(t), linked = t->linked;
+	const bool ask = t->linked || t->owner, linked = t->linked;
 	struct err e = ERR_INIT;
 	size_t n;
 	char **path;
@@ -427,6 +285,7 @@ static struct clone *clone_new(
 	t->r = r;
 	t->role = request_role(r);
 	t->peer = peer_ref(request_peer(r));
+	t->owner = t->role < API_ROLE_OPERATOR ? t->peer->user : NULL;
 	t->from = xstrdup(from);
 	t->to = xstrdup(to);
 	t->path = xasprintf("%s/%s.vm", d->dirs.config, to);
@@ -437,7 +296,7 @@ static struct clone *clone_new(
 /* Owner= would name nobody. */
 static int clone_may_own(const struct clone *t, struct err *e)
 {
-	if (!clone_is_users(t) || conf_word_owner(t->peer->user))
+	if (!t->owner || conf_word_owner(t->peer->user))
 		return 0;
 	return err_set(
 		e, ERR_PERMISSION, "permission denied: %s is not a name for Owner=", t->peer->user);
