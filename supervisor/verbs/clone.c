@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "conf/word.h"
 #include "supervisor/control/peer.h"
 #include "supervisor/core/replace.h"
 #include "supervisor/make/copies.h"
@@ -276,8 +275,9 @@ static void clone_on_gone(void *data)
 	t->r = NULL;
 }
 
-static struct clone *clone_new(
-	struct daemon *d, const char *from, const char *to, struct request *r)
+/* e: it is nobody's to make. */
+static struct clone *clone_new(struct daemon *d, const char *from, const char *to,
+	struct request *r, struct err *e)
 {
 	struct clone *t = xcalloc(1, sizeof *t);
 
@@ -285,7 +285,7 @@ static struct clone *clone_new(
 	t->r = r;
 	t->role = request_role(r);
 	t->peer = peer_ref(request_peer(r));
-	t->owner = t->role < API_ROLE_OPERATOR ? t->peer->user : NULL;
+	t->owner = create_owner(t->role, t->peer, e);
 	t->from = xstrdup(from);
 	t->to = xstrdup(to);
 	t->path = xasprintf("%s/%s.vm", d->dirs.config, to);
@@ -293,27 +293,18 @@ static struct clone *clone_new(
 	return t;
 }
 
-/* Owner= would name nobody. */
-static int clone_may_own(const struct clone *t, struct err *e)
-{
-	if (!t->owner || conf_word_owner(t->peer->user))
-		return 0;
-	return err_set(
-		e, ERR_PERMISSION, "permission denied: %s is not a name for Owner=", t->peer->user);
-}
-
 void verb_clone(struct vm *vm, struct request *r)
 {
-	struct clone *t = clone_new(vm->daemon, vm->name, request_string(r, "new"), r);
-	struct identity id = IDENTITY_INIT;
 	struct err e = ERR_INIT;
+	struct clone *t = clone_new(vm->daemon, vm->name, request_string(r, "new"), r, &e);
+	struct identity id = IDENTITY_INIT;
 
 	t->linked = request_bool(r, "linked", false);
 	identity_make_uuid(&id);
 	snprintf(t->uuid, sizeof t->uuid, "%s", id.uuid);
 	identity_release(&id);
 	/* vm may be gone after the names were looked at */
-	vm = clone_may_own(t, &e) < 0 || create_name_may(t->daemon, t->to, &e) < 0 ||
+	vm = e.number || create_name_may(t->daemon, t->to, &e) < 0 ||
 			     create_name_free_for(t->daemon, t->to, t->role, t->peer, &e) < 0 ||
 			     create_dropins_may(t->daemon, t->to, NULL, 0, &e) < 0
 		     ? NULL
@@ -327,9 +318,9 @@ void verb_clone(struct vm *vm, struct request *r)
 void clone_create(
 	struct daemon *d, struct request *r, const char *template, json_t *words, const char *uuid)
 {
-	struct clone *t = clone_new(d, template, request_string(r, "name"), r);
 	struct err e = ERR_INIT;
-	struct vm *vm = vms_get(d->vms, template, &e);
+	struct clone *t = clone_new(d, template, request_string(r, "name"), r, &e);
+	struct vm *vm = e.number ? NULL : vms_get(d->vms, template, &e);
 
 	t->linked = true;
 	t->words = words;

@@ -140,7 +140,7 @@ static void create_on_gone(void *data)
 static int create_prepare(struct create *c, struct err *e)
 {
 	struct create_text *t = &c->t;
-	const char *owner = create_text_owner(t, e);
+	const char *owner = create_owner(t->role, t->peer, e);
 
 	if (e->number || create_name_may(c->daemon, t->name, e) < 0 ||
 		create_name_free_for(c->daemon, t->name, t->role, t->peer, e) < 0 ||

@@ -38,8 +38,8 @@ void create_text_release(struct create_text *t);
 int create_text_compose(struct create_text *t, const char *without, struct err *e);
 /* Parses it. ERR_PERMISSION, or by the quota ERR_NO_RESOURCES. */
 int create_text_check(struct create_text *t, struct err *e);
-/* NULL: no owner. ERR_PERMISSION: Owner= would name nobody. */
-const char *create_text_owner(const struct create_text *t, struct err *e);
+/* Whose a VM is that this client makes. NULL: no owner. ERR_PERMISSION: Owner= would name nobody. */
+const char *create_owner(enum api_role role, const struct peer *peer, struct err *e);
 
 /* Words for conf_edit_set(), in the order of the file: "VM.Memory=2G". Disks are called root, data,
  * data2 and so on, NICs lan, lan2. Numbers without a unit are in virt-install's: MiB for memory, GiB

@@ -84,13 +84,12 @@ int create_text_check(struct create_text *t, struct err *e)
 	return r;
 }
 
-const char *create_text_owner(const struct create_text *t, struct err *e)
+const char *create_owner(enum api_role role, const struct peer *peer, struct err *e)
 {
-	const char *user = t->peer->user;
-
-	if (t->role >= API_ROLE_OPERATOR)
+	if (role >= API_ROLE_OPERATOR)
 		return NULL;
-	if (!conf_word_owner(user))
-		err_set(e, ERR_PERMISSION, "permission denied: %s is not a name for Owner=", user);
-	return user;
+	if (!conf_word_owner(peer->user))
+		err_set(e, ERR_PERMISSION, "permission denied: %s is not a name for Owner=",
+			peer->user);
+	return peer->user;
 }

@@ -235,7 +235,7 @@ static void run_add_fixed(struct run *t, const char *owner)
 
 static int run_prepare(struct run *t, const struct request *r, struct err *e)
 {
-	const char *owner = create_text_owner(&t->t, e);
+	const char *owner = create_owner(t->t.role, t->t.peer, e);
 
 	if (!request_bool(r, "wait", true))
 		return err_set(
