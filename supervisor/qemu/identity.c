@@ -134,7 +134,7 @@ void identity_set_mac(struct identity *id, const char *nic, const char *mac)
 
 /* Filling in what is missing */
 
-static void qemu_identity_make_uuid(char uuid[37])
+void identity_random_uuid(char uuid[37])
 {
 	uint8_t b[16];
 	char *p = uuid;
@@ -154,7 +154,7 @@ void identity_make_uuid(struct identity *id)
 {
 	if (id->uuid[0])
 		return;
-	qemu_identity_make_uuid(id->uuid);
+	identity_random_uuid(id->uuid);
 	id->dirty = true;
 }
 
@@ -165,7 +165,7 @@ static void identity_complete_generation(struct identity *id, const struct conf_
 	if (id->generation[0] || c->vmgenid == CONF_VMGENID_NO ||
 		(c->vmgenid == CONF_VMGENID_AUTO && id->kept))
 		return;
-	qemu_identity_make_uuid(id->generation);
+	identity_random_uuid(id->generation);
 	id->dirty = true;
 }
 
@@ -173,7 +173,7 @@ bool identity_renew_generation(struct identity *id)
 {
 	if (!id->generation[0])
 		return false;
-	qemu_identity_make_uuid(id->generation);
+	identity_random_uuid(id->generation);
 	return id->dirty = true;
 }
 

@@ -113,7 +113,8 @@ void identity_release(struct identity *id);
 int identity_complete(struct identity *id, const struct conf_vm *c, const char *image_dir,
 	bool (*mac_taken)(void *data, const uint8_t mac[ETH_ALEN]), void *data, struct err *e);
 
-/* Sets a random UUID (version 4) if there is none. */
+void identity_random_uuid(char uuid[37]); /* version 4 */
+/* Sets one if there is none. */
 void identity_make_uuid(struct identity *id);
 
 /* Changes the generation ID, if there is one, because the guest goes back in time. False: none. */

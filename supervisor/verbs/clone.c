@@ -276,8 +276,8 @@ static void clone_on_gone(void *data)
 }
 
 /* e: it is nobody's to make. */
-static struct clone *clone_new(struct daemon *d, const char *from, const char *to,
-	struct request *r, struct err *e)
+static struct clone *clone_new(
+	struct daemon *d, const char *from, const char *to, struct request *r, struct err *e)
 {
 	struct clone *t = xcalloc(1, sizeof *t);
 
@@ -297,12 +297,9 @@ void verb_clone(struct vm *vm, struct request *r)
 {
 	struct err e = ERR_INIT;
 	struct clone *t = clone_new(vm->daemon, vm->name, request_string(r, "new"), r, &e);
-	struct identity id = IDENTITY_INIT;
 
 	t->linked = request_bool(r, "linked", false);
-	identity_make_uuid(&id);
-	snprintf(t->uuid, sizeof t->uuid, "%s", id.uuid);
-	identity_release(&id);
+	identity_random_uuid(t->uuid);
 	/* vm may be gone after the names were looked at */
 	vm = e.number || create_name_may(t->daemon, t->to, &e) < 0 ||
 			     create_name_free_for(t->daemon, t->to, t->role, t->peer, &e) < 0 ||

@@ -96,11 +96,9 @@ int clone_make_text(
 		.state_dir = d->dirs.state,
 		.newer = d->newer_keys,
 	};
-	const struct clone_how how = { .name = t->to,
-		.file = t->path,
-		.linked = t->linked,
-		.size = size,
-		.owner = t->owner };
+	const struct clone_how how = {
+		.name = t->to, .file = t->path, .linked = t->linked, .size = size, .owner = t->owner
+	};
 	struct conf_texts *texts = conf_texts_new(d->dirs.config, t->from, e);
 	const struct conf_source *src;
 	size_t n;

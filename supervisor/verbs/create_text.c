@@ -13,17 +13,13 @@
 void create_text_init(struct create_text *t, struct daemon *d, const char *name, char *path,
 	enum api_role role, struct peer *peer)
 {
-	struct identity id = IDENTITY_INIT;
-
 	*t = (struct create_text){ .daemon = d,
 		.name = xstrdup(name),
 		.path = path,
 		.role = role,
 		.peer = peer_ref(peer),
 		.conf = CONF_VM_INIT };
-	identity_make_uuid(&id);
-	snprintf(t->uuid, sizeof t->uuid, "%s", id.uuid);
-	identity_release(&id);
+	identity_random_uuid(t->uuid);
 }
 
 void create_text_release(struct create_text *t)
@@ -89,7 +85,7 @@ const char *create_owner(enum api_role role, const struct peer *peer, struct err
 	if (role >= API_ROLE_OPERATOR)
 		return NULL;
 	if (!conf_word_owner(peer->user))
-		err_set(e, ERR_PERMISSION, "permission denied: %s is not a name for Owner=",
-			peer->user);
+		err_set(e, ERR_PERMISSION,
+			"permission denied: %s is not a name for Owner=", peer->user);
 	return peer->user;
 }
