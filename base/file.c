@@ -157,6 +157,23 @@ int file_mkdir_private(int dirfd, const char *name, struct err *e)
 	return fchmod(fd, 0700) < 0 ? err_errno(e, "change the mode of directory '%s'", name) : 0;
 }
 
+bool file_is_mounted(int dir)
+{
+	struct statx sx;
+
+	return statx(dir, "", AT_EMPTY_PATH, STATX_TYPE, &sx) == 0 &&
+	       (sx.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+uint64_t file_be(const uint8_t *p, size_t len)
+{
+	uint64_t v = 0;
+
+	while (len--)
+		v = v << 8 | *p++;
+	return v;
+}
+
 int file_reopen(int fd, int flags)
 {
 	char path[32];

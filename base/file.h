@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/un.h>
@@ -39,6 +40,12 @@ int file_mkdirs(const char *path, mode_t mode, struct err *e);
 /* Makes a private directory with mode 0700, or sets that mode on one that an earlier version made
  * with another. A symlink or a mount in its place is the admin's decision and left alone. */
 int file_mkdir_private(int dirfd, const char *name, struct err *e);
+
+/* Is the directory itself, however it was reached, the root of a mounted file system? */
+bool file_is_mounted(int dir);
+
+/* A number in a file's header, big-endian. */
+uint64_t file_be(const uint8_t *p, size_t len);
 
 /* Reopens the file behind a descriptor that is O_PATH or has other access rights. -1 with errno. */
 int file_reopen(int fd, int flags);

@@ -5,6 +5,7 @@
  * Layout: QEMU's docs/interop/qcow2.txt. The guest may have written any of it.
  */
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "supervisor/jail/image.h"
@@ -29,19 +30,10 @@ enum {
 static const uint64_t qcow2_offset = 0x00fffffffffffe00, qcow2_compressed = 1ULL << 62,
 		      qcow2_zero = 1;
 
-static uint64_t qcow2_be(const uint8_t *p, size_t len)
-{
-	uint64_t v = 0;
-
-	while (len--)
-		v = v << 8 | *p++;
-	return v;
-}
-
 bool qcow2_is(const uint8_t *head, size_t len)
 {
 	return len >= 4 && memcmp(head, "QFI\xfb", 4) == 0 &&
-	       !(len >= 8 && qcow2_be(head + 4, 4) == 1);
+	       !(len >= 8 && file_be(head + 4, 4) == 1);
 }
 
 /* --- the header --- */
@@ -63,8 +55,8 @@ static void qcow2_take_extensions(struct qcow2 *q, const uint8_t *head, size_t l
 	if (q->backing_at && q->backing_at < len)
 		len = q->backing_at;
 	while (at + 8 <= len) {
-		uint32_t type = (uint32_t)qcow2_be(head + at, 4);
-		size_t size = qcow2_be(head + at + 4, 4);
+		uint32_t type = (uint32_t)file_be(head + at, 4);
+		size_t size = file_be(head + at + 4, 4);
 		const uint8_t *data = head + at + 8;
 
 		if (type == EXTENSION_END || size > len - at - 8)
@@ -75,7 +67,7 @@ static void qcow2_take_extensions(struct qcow2 *q, const uint8_t *head, size_t l
 		} else if (type == EXTENSION_FEATURES) {
 			qcow2_take_features(q, data, size);
 		} else if (type == EXTENSION_BITMAPS && size >= 4) {
-			q->bitmaps = (uint32_t)qcow2_be(data, 4);
+			q->bitmaps = (uint32_t)file_be(data, 4);
 		}
 		at += 8 + (size + 7) / 8 * 8;
 	}
@@ -178,26 +170,26 @@ static int qcow2_check_features(const struct qcow2 *q, const struct jail_file *f
 static void qcow2_read(struct qcow2 *q, const uint8_t *head, size_t len)
 {
 	*q = (struct qcow2){
-		.version = (unsigned)qcow2_be(head + 4, 4),
-		.backing_at = qcow2_be(head + 8, 8),
-		.backing_len = (uint32_t)qcow2_be(head + 16, 4),
-		.cluster_bits = (unsigned)qcow2_be(head + 20, 4),
-		.size = qcow2_be(head + 24, 8),
-		.crypt = (unsigned)qcow2_be(head + 32, 4),
-		.l1_entries = (uint32_t)qcow2_be(head + 36, 4),
-		.l1_at = qcow2_be(head + 40, 8),
-		.reftable_at = qcow2_be(head + 48, 8),
-		.reftable_clusters = (uint32_t)qcow2_be(head + 56, 4),
-		.snapshots = (uint32_t)qcow2_be(head + 60, 4),
-		.snapshots_at = qcow2_be(head + 64, 8),
+		.version = (unsigned)file_be(head + 4, 4),
+		.backing_at = file_be(head + 8, 8),
+		.backing_len = (uint32_t)file_be(head + 16, 4),
+		.cluster_bits = (unsigned)file_be(head + 20, 4),
+		.size = file_be(head + 24, 8),
+		.crypt = (unsigned)file_be(head + 32, 4),
+		.l1_entries = (uint32_t)file_be(head + 36, 4),
+		.l1_at = file_be(head + 40, 8),
+		.reftable_at = file_be(head + 48, 8),
+		.reftable_clusters = (uint32_t)file_be(head + 56, 4),
+		.snapshots = (uint32_t)file_be(head + 60, 4),
+		.snapshots_at = file_be(head + 64, 8),
 		.refcount_order = 4,
 		.header_len = HEADER_2,
 	};
 	if (q->version < 3)
 		return;
-	q->incompatible = qcow2_be(head + 72, 8);
-	q->refcount_order = (unsigned)qcow2_be(head + 96, 4);
-	q->header_len = (unsigned)qcow2_be(head + 100, 4);
+	q->incompatible = file_be(head + 72, 8);
+	q->refcount_order = (unsigned)file_be(head + 96, 4);
+	q->header_len = (unsigned)file_be(head + 100, 4);
 }
 
 static int qcow2_cut(const struct jail_file *f, size_t len, struct err *e)
@@ -211,7 +203,7 @@ static int qcow2_cut(const struct jail_file *f, size_t len, struct err *e)
 int qcow2_parse(
 	struct qcow2 *q, const struct jail_file *f, const uint8_t *head, size_t len, struct err *e)
 {
-	unsigned version = len >= 8 ? (unsigned)qcow2_be(head + 4, 4) : 0;
+	unsigned version = len >= 8 ? (unsigned)file_be(head + 4, 4) : 0;
 	int r;
 
 	if (len >= 8 && (version < 2 || version > 3))
@@ -314,7 +306,7 @@ static uint64_t qcow2_last_used(struct extent *x, uint64_t *missing)
 	qcow2_fetch(x, table, entries * TABLE_ENTRY, x->q->reftable_at);
 	length = qcow2_length(x);
 	for (uint64_t i = entries; i-- > 0 && !*missing;) {
-		uint64_t at = qcow2_be(table + i * TABLE_ENTRY, TABLE_ENTRY) & qcow2_offset;
+		uint64_t at = file_be(table + i * TABLE_ENTRY, TABLE_ENTRY) & qcow2_offset;
 
 		if (at >= length)
 			*missing = at;
@@ -328,12 +320,12 @@ static uint64_t qcow2_last_used(struct extent *x, uint64_t *missing)
 /* Where an entry's data begins; 0: it has none. */
 static uint64_t qcow2_data_at(const struct qcow2 *q, const uint8_t *entry)
 {
-	uint64_t v = qcow2_be(entry, TABLE_ENTRY);
+	uint64_t v = file_be(entry, TABLE_ENTRY);
 
 	if (v & qcow2_compressed)
 		return v & ((1ULL << (62 - (q->cluster_bits - 8))) - 1);
 	if (q->incompatible & QCOW2_EXTENDED_L2)
-		return qcow2_be(entry + 12, 4) ? v & qcow2_offset : 0;
+		return file_be(entry + 12, 4) ? v & qcow2_offset : 0;
 	return v & qcow2_zero ? 0 : v & qcow2_offset;
 }
 
@@ -365,7 +357,7 @@ static uint64_t qcow2_missing_in_l1(struct extent *x, bool deep)
 
 		qcow2_fetch(x, chunk, n * TABLE_ENTRY, at);
 		for (size_t i = 0; i < n && !missing; i++) {
-			uint64_t l2 = qcow2_be(chunk + i * TABLE_ENTRY, TABLE_ENTRY) & qcow2_offset;
+			uint64_t l2 = file_be(chunk + i * TABLE_ENTRY, TABLE_ENTRY) & qcow2_offset;
 
 			if (qcow2_beyond(x, l2))
 				missing = l2;

@@ -28,11 +28,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -54,26 +52,14 @@ enum {
 static int image_open_store(struct image *m, struct err *e)
 {
 	const char *name = image_text(m, "name");
-	struct statx x;
 
 	m->store = image_text(m, "store");
 	m->dir = open(m->store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (m->dir < 0)
 		return err_errno(e, "open store '%s'", name);
-	if (json_is_true(json_object_get(m->request, "mounted")) &&
-		(statx(m->dir, "", AT_EMPTY_PATH, STATX_MODE, &x) < 0 ||
-			!(x.stx_attributes & STATX_ATTR_MOUNT_ROOT)))
+	if (json_is_true(json_object_get(m->request, "mounted")) && !file_is_mounted(m->dir))
 		return err_set(e, ERR_FAILED, "store '%s' is not mounted", name);
 	return 0;
-}
-
-static uint64_t image_be(const uint8_t *p, size_t len)
-{
-	uint64_t v = 0;
-
-	while (len--)
-		v = v << 8 | *p++;
-	return v;
 }
 
 static bool image_is_qcow2(const char *path)
@@ -108,12 +94,12 @@ static int image_read_size(const struct image *m, int fd, const char *path, bool
 		*size = (uint64_t)st.st_size;
 	} else if (!is) {
 		return err_set(e, ERR_FAILED, "image '%s' is not a qcow2 image", path);
-	} else if (image_be(head + 8, 8) && !with_base) {
+	} else if (file_be(head + 8, 8) && !with_base) {
 		err_set(e, ERR_FAILED, "image '%s' is itself based on another image", path);
 		return err_hint(
 			e, "qemu-img convert -O qcow2 %s NEW makes one that is whole", whole);
 	} else {
-		*size = image_be(head + 24, 8);
+		*size = file_be(head + 24, 8);
 	}
 	*size += (SECTOR - *size % SECTOR) % SECTOR;
 	return *size ? 0 : err_set(e, ERR_FAILED, "image '%s' is empty", path);

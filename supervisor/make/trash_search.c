@@ -62,15 +62,6 @@ static int trash_check_others(struct trash *t, struct err *e)
 	return 0;
 }
 
-static uint64_t trash_be(const uint8_t *p, size_t len)
-{
-	uint64_t v = 0;
-
-	while (len--)
-		v = v << 8 | *p++;
-	return v;
-}
-
 /* The name of the backing file that a header states; false: none. A name that is too long for QEMU
  * is one that it does not open. */
 static bool trash_backing(int fd, char name[BACKING_MAX + 1])
@@ -80,8 +71,8 @@ static bool trash_backing(int fd, char name[BACKING_MAX + 1])
 
 	if (pread(fd, head, sizeof head, 0) != sizeof head || memcmp(head, "QFI\xfb", 4) != 0)
 		return false;
-	at = trash_be(head + 8, 8);
-	len = trash_be(head + 16, 4);
+	at = file_be(head + 8, 8);
+	len = file_be(head + 16, 4);
 	if (!at || at > INT64_MAX || !len || len > BACKING_MAX ||
 		pread(fd, name, len, (off_t)at) != (ssize_t)len)
 		return false;
@@ -177,11 +168,8 @@ static int trash_search_store(struct trash *t, const json_t *store, struct err *
 {
 	const char *path = asked_text(store, "path");
 	_cleanup_(close_fd) int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct statx x;
 
-	if (dir >= 0 && json_is_true(json_object_get(store, "mounted")) &&
-		(statx(dir, "", AT_EMPTY_PATH, STATX_MODE, &x) < 0 ||
-			!(x.stx_attributes & STATX_ATTR_MOUNT_ROOT)))
+	if (dir >= 0 && json_is_true(json_object_get(store, "mounted")) && !file_is_mounted(dir))
 		return err_set(e, ERR_FAILED, "search '%s' for overlays: it is not mounted", path);
 	if (dir < 0)
 		return err_errno(e, "search '%s' for overlays", path);
