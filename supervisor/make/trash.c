@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "supervisor/make/trash.h"
+#include "supervisor/make/trash_private.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -17,7 +17,7 @@
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vanished.h"
 
-static const double TRASH_SECONDS = 120, HOUR_SECONDS = 3600, DAY_SECONDS = 86400;
+static const double TRASH_SECONDS = 120;
 
 enum { ANSWER_MAX = 1 << 20 };
 
@@ -41,12 +41,6 @@ static const char *trash_within(const char *path, const char *store)
 	size_t len = strlen(store);
 
 	return strncmp(path, store, len) == 0 && path[len] == '/' ? path + len + 1 : NULL;
-}
-
-/* Volumes of the others are no files. */
-static bool trash_is_dir(const struct conf_store *s)
-{
-	return s->path && s->type == CONF_STORE_DIR;
 }
 
 static const char *trash_store_of(const struct daemon *d, const char *path)
@@ -212,8 +206,6 @@ static json_t *trash_stores(const struct daemon *d)
 
 /* --- the child --- */
 
-static void trash_prune(void *data);
-
 static void trash_finish(struct trash_running *t, const json_t *images, const struct err *e)
 {
 	if (t->move && t->daemon->emit) /* else the pruner is gone */
@@ -356,91 +348,4 @@ void trash_cancel(struct trash_running *t)
 	json_decref(t->images);
 	json_decref(t->answer);
 	free(t);
-}
-
-/* --- removing what is old --- */
-
-struct trash_pruner {
-	struct daemon *daemon;
-	double wall, boot; /* what the clocks said up to a day ago, or at the daemon's start */
-	struct loop_timer timer;
-	struct child *child;
-};
-
-static void trash_on_pruned(void *data, const struct child_result *c)
-{
-	struct trash_pruner *p = data;
-	_cleanup_(free_ptr) char *said = text_escape(c->err, strcspn(c->err, "\n"), false);
-
-	p->child = NULL;
-	if (c->status)
-		log_warning(NULL, "remove what is old from the trash: %s",
-			*said ? said : "the child was killed");
-}
-
-/* The wall clock may be wrong, above all while a host starts, and what is removed is gone: it counts
- * only as far as time has passed since it was read before. If it was set, it is believed a day
- * later. */
-static double trash_clock(struct trash_pruner *p)
-{
-	double wall = clock_wall(), passed = clock_boot() - p->boot, believed;
-
-	believed = p->wall + passed < wall ? p->wall + passed : wall;
-	if (passed >= DAY_SECONDS) {
-		p->wall = wall;
-		p->boot += passed;
-	}
-	return believed;
-}
-
-int64_t trash_old(struct trash_pruner *p)
-{
-	return (int64_t)(trash_clock(p) - TRASH_DAYS * DAY_SECONDS);
-}
-
-static void trash_prune(void *data)
-{
-	struct trash_pruner *p = data;
-	const struct daemon *d = p->daemon;
-	_cleanup_(free_ptr) char *before = xasprintf("%lld", (long long)trash_old(p));
-	const char **argv = xcalloc(d->conf.stores + 5, sizeof *argv);
-	struct child_options o = { .argv = argv,
-		.timeout = TRASH_SECONDS,
-		.while_idle = true,
-		.done = trash_on_pruned,
-		.data = p };
-	size_t n = 0;
-
-	argv[n++] = "/proc/self/exe";
-	argv[n++] = "--prune-trash";
-	argv[n++] = before;
-	argv[n++] = d->image_dir;
-	for (size_t i = 0; i < d->conf.stores; i++)
-		if (trash_is_dir(&d->conf.store[i]) && !d->conf.store[i].read_only)
-			argv[n++] = d->conf.store[i].path;
-	if (!p->child)
-		p->child = child_run(d->loop.ev, &o, NULL);
-	free(argv);
-	loop_timer_start(&p->timer, DAY_SECONDS);
-}
-
-struct trash_pruner *trash_pruner_new(struct daemon *d)
-{
-	struct trash_pruner *p = xcalloc(1, sizeof *p);
-
-	p->daemon = d;
-	p->wall = clock_wall();
-	p->boot = clock_boot();
-	loop_timer_init(&p->timer, d->loop.ev, trash_prune, p);
-	loop_timer_start(&p->timer, HOUR_SECONDS); /* until then, the clock has been set */
-	return p;
-}
-
-void trash_pruner_free(struct trash_pruner *p)
-{
-	if (!p)
-		return;
-	loop_timer_stop(&p->timer);
-	child_cancel(p->child);
-	free(p);
 }

@@ -36,9 +36,10 @@ struct trash_running *trash_run(struct daemon *d, const char *name, const char *
 /* Only if nothing is moved: done is not called. NULL is fine. */
 void trash_cancel(struct trash_running *t);
 
-/* Removes what is too old, in a child that nobody waits for: in an hour, every day from then on, and
- * whenever something was moved there. */
+/* Removes what is too old, in children that nobody waits for, one for each store: in an hour, every
+ * day from then on, and whenever something was moved there. */
 struct trash_pruner;
+void trash_prune(struct trash_pruner *p); /* now */
 /* What was moved before this time is old. */
 int64_t trash_old(struct trash_pruner *p);
 struct trash_pruner *trash_pruner_new(struct daemon *d);

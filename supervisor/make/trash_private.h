@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* supervisor/make/trash_private.h - shared by the files of the child that trash.h names */
+/* supervisor/make/trash_private.h - shared by the files of the trash, those of the child and others */
 #ifndef SUPERVISOR_MAKE_TRASH_PRIVATE_H
 #define SUPERVISOR_MAKE_TRASH_PRIVATE_H
 
@@ -26,6 +26,12 @@ struct trash {
 	size_t images;
 	size_t files; /* seen so far */
 };
+
+/* Volumes of the others are no files. */
+static inline bool trash_is_dir(const struct conf_store *s)
+{
+	return s->path && s->type == CONF_STORE_DIR;
+}
 
 /* It stays; the first reason stands. trash_search.c */
 __attribute__((format(printf, 2, 3))) void trash_keep(struct trash_image *m, const char *fmt, ...);

@@ -276,6 +276,22 @@ def test_a_trash_of_another_user_is_left_alone(world):
     assert done.returncode == 1 and "belongs to another user" in done.stderr and os.listdir(where) == ["old.1"]
 
 
+def test_one_trash_that_cannot_be_pruned(world):
+    """What is old in the trash of the next store is removed all the same."""
+    fill(world, 8)
+    os.chmod(world.images + "/.trash", 0o755)
+    stores(world, nas="")
+    os.mkdir(place(world) + "/.trash", 0o700)
+    old = "%s/.trash/y.%d" % (place(world), time.time() - 8 * 86400)
+    open(old, "w").close()
+    world.start()
+    world.write("c.vm", OVERLAY % "images/base.qcow2" + "Store=nas\n")
+    world.ok("delete", "--yes", "--disks", "c")
+    world.eventually(lambda: os.path.exists(old), lambda there: not there)
+    assert "x8" in [name.split(".")[0] for name in trash(world)]
+    assert "others may enter" in vmk.read_text(os.path.join(world.base, "daemon.log"))
+
+
 def request(world, **more):
     return json.dumps({"move": True, "time": 1790000000, "uuid": "u", "others": [],
                        "stores": [{"path": world.images, "mounted": False}],
