@@ -145,28 +145,29 @@ static enum read_result load_texts_add(
 	return r;
 }
 
-static void load_texts_read(struct conf_texts *t, const char *dir, const char *name,
+/* False: there is no such file, or it would have no name. */
+static bool load_texts_read(struct conf_texts *t, const char *dir, const char *name,
 	const char *suffix, struct conf_problems *p)
 {
+	*t = (struct conf_texts){ .main = READ_ABSENT };
+	if (!conf_name_ok(name))
+		return false;
 	load_find_files(&t->path, dir, name, suffix, p);
 	t->source = xcalloc(t->path.n, sizeof *t->source);
 	t->main =
 		load_is_trusted_dir(dir, p) ? load_texts_add(t, t->path.name[0], p) : READ_REFUSED;
 	for (size_t i = 1; i < t->path.n && t->main == READ_DONE; i++)
 		load_texts_add(t, t->path.name[i], p);
+	return t->main != READ_ABSENT;
 }
 
 bool conf_load_vm(struct conf_vm *out, const char *dir, const char *name,
 	const struct conf_context *ctx, struct conf_problems *p)
 {
 	struct conf_problems unheard = { 0 };
-	struct conf_texts t = { 0 };
-	bool there;
+	struct conf_texts t;
+	const bool there = load_texts_read(&t, dir, name, ".vm", p);
 
-	if (!conf_name_ok(name))
-		return false;
-	load_texts_read(&t, dir, name, ".vm", p);
-	there = t.main != READ_ABSENT;
 	/* An unreadable file has no other problems to report, but out must be valid. */
 	if (there)
 		conf_vm_parse(out, name, t.source, t.n, ctx, t.n ? p : &unheard);
@@ -178,35 +179,33 @@ bool conf_load_vm(struct conf_vm *out, const char *dir, const char *name,
 bool conf_load_network(
 	struct conf_network *out, const char *dir, const char *name, struct conf_problems *p)
 {
-	struct conf_texts t = { .main = READ_ABSENT };
+	struct conf_texts t;
+	const bool there = load_texts_read(&t, dir, name, ".network", p);
 
-	if (conf_name_ok(name))
-		load_texts_read(&t, dir, name, ".network", p);
 	conf_network_parse(out, name, t.source, t.n, p);
 	load_texts_release(&t);
-	return t.main != READ_ABSENT;
+	return there;
 }
 
 bool conf_load_image(
 	struct conf_image *out, const char *dir, const char *name, struct conf_problems *p)
 {
-	struct conf_texts t = { .main = READ_ABSENT };
+	struct conf_texts t;
+	const bool there = load_texts_read(&t, dir, name, ".ini", p);
 
-	if (conf_name_ok(name))
-		load_texts_read(&t, dir, name, ".ini", p);
 	conf_image_parse(out, name, t.source, t.n, p);
 	load_texts_release(&t);
-	return t.main != READ_ABSENT;
+	return there;
 }
 
 bool conf_load_daemon(struct conf_daemon *out, const char *dir, struct conf_problems *p)
 {
-	struct conf_texts t = { 0 };
+	struct conf_texts t;
+	const bool there = load_texts_read(&t, dir, "vmkeep", ".conf", p);
 
-	load_texts_read(&t, dir, "vmkeep", ".conf", p);
 	conf_daemon_parse(out, t.source, t.n, p);
 	load_texts_release(&t);
-	return t.main != READ_ABSENT;
+	return there;
 }
 
 struct conf_texts *conf_texts_new(const char *dir, const char *name, struct err *e)
@@ -215,10 +214,7 @@ struct conf_texts *conf_texts_new(const char *dir, const char *name, struct err 
 	struct conf_problems p = { 0 };
 	int r;
 
-	t->main = READ_ABSENT;
-	if (conf_name_ok(name))
-		load_texts_read(t, dir, name, ".vm", &p);
-	if (t->main == READ_ABSENT)
+	if (!load_texts_read(t, dir, name, ".vm", &p))
 		r = err_set(e, ERR_NOT_FOUND, "there is no '%s.vm' in '%s'", name, dir);
 	else
 		r = conf_problems_err(&p, e);
