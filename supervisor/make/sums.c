@@ -113,8 +113,7 @@ static void sums_look(struct sums *s)
 }
 
 /* What every step fails with. */
-static bool sums_fails(
-	const struct sums *s, const struct child_result *r, const struct err *jail, struct err *e)
+static bool sums_fails(const struct sums *s, const struct err *jail, struct err *e)
 {
 	if (jail)
 		err_copy(e, jail);
@@ -145,7 +144,7 @@ static void sums_on_verified(void *data, const struct child_result *r, const str
 	struct err e = ERR_INIT;
 
 	s->program = NULL;
-	if (!sums_fails(s, r, jail, &e) && r->status)
+	if (!sums_fails(s, jail, &e) && r->status)
 		err_set(&e, ERR_FAILED, "'%s' has no good signature by a key in '%s': %s",
 			s->checksums, s->keyring, *said ? said : "gpgv was killed");
 	if (e.number) {
@@ -209,7 +208,7 @@ static bool sums_has(
 	struct err e = ERR_INIT;
 
 	s->program = NULL;
-	if (!sums_fails(s, r, jail, &e)) {
+	if (!sums_fails(s, jail, &e)) {
 		if (r->status)
 			curl_explain(url, r, &e);
 		else if (r->out_len > TEXT_MAX)

@@ -349,11 +349,11 @@ enum vm_goal {
 };
 typedef void vm_wait_fn(void *data, const struct err *e);
 /* timeout in seconds, 0: none. done is called once, from the loop. */
-/* The first address that the guest leased, or that cloud-init gave it on a foreign bridge; 0: none. */
-uint32_t vm_address(const struct vm *vm);
 struct vm_wait *vm_wait(
 	struct vm *vm, enum vm_goal goal, double timeout, vm_wait_fn *done, void *data);
 void vm_wait_cancel(struct vm_wait *w);
+/* The first address that the guest leased, or that cloud-init gave it on a foreign bridge; 0: none. */
+uint32_t vm_address(const struct vm *vm);
 void vm_waits_check(struct vm *vm); /* after any change */
 void vm_waits_end(struct vm *vm);   /* the VM is being freed */
 
