@@ -13,12 +13,12 @@
 #include "supervisor/core/confine.h"
 #include "supervisor/core/daemon.h"
 #include "supervisor/core/job.h"
-#include "supervisor/host/uids.h"
 #include "supervisor/make/catalogue.h"
 #include "supervisor/make/curl.h"
 #include "supervisor/make/fetch_words.h"
+#include "supervisor/make/look.h"
 
-static const double CHECK_SECONDS = 60, PROGRESS_SECONDS = 1;
+static const double PROGRESS_SECONDS = 1;
 
 /* A server may send without end: so much of the store's file system is left, or a twentieth if that is
  * less. */
@@ -42,11 +42,12 @@ struct fetch {
 
 static struct fetch *running;
 
-/* Why this one cannot begin. */
-static int fetch_conflict(const char *store, const char *name, const char *hex, struct err *e)
+/* Why a fetch cannot begin, or go on now that its digest is known: another one has it, or the name. */
+static int fetch_conflict(const struct fetch *own, const char *store, const char *name,
+	const char *hex, struct err *e)
 {
 	for (const struct fetch *f = running; f; f = f->next)
-		if (streq(f->store, store) &&
+		if (f != own && streq(f->store, store) &&
 			((*hex && streq(f->digest, hex)) || streq(f->name, name)))
 			return err_set(e, ERR_CONFLICT, "it is being fetched already, by job %u",
 				f->job->id);
@@ -55,7 +56,8 @@ static int fetch_conflict(const char *store, const char *name, const char *hex, 
 
 int fetch_check(const struct fetch_what *w, char hex[SUMS_HEX_MAX + 1], struct err *e)
 {
-	return fetch_words(w, hex, e) < 0 ? e->number : fetch_conflict(w->store, w->name, hex, e);
+	return fetch_words(w, hex, e) < 0 ? e->number
+					  : fetch_conflict(NULL, w->store, w->name, hex, e);
 }
 
 json_t *fetch_running(const char *store)
@@ -180,25 +182,9 @@ static void fetch_on_looked(void *data, const struct child_result *r, const stru
 
 static int fetch_look(struct fetch *f, struct err *e)
 {
-	json_t *spec = json_pack("{s:s, s:n, s:{s:s, s:s}}", "driver", "qcow2", "backing", "file",
-		"driver", "file", "filename", f->path);
-	char *text = json_dumps(spec, JSON_COMPACT);
-	_cleanup_(free_ptr) char *word = xasprintf("json:%s", text ? text : "");
-	const char *const argv[] = { "qemu-img", "info", "-U", word, NULL };
-	const struct child_options o = { .timeout = CHECK_SECONDS, .while_idle = true };
-	json_t *plan =
-		confine_plan("tool", f->name, f->daemon->uids->probe, f->daemon->dirs.run, argv, e);
+	const struct look_what w = { f->name, f->path, f->dir };
 
-	free(text);
-	json_decref(spec);
-	if (!plan)
-		return e->number;
-	json_object_set_new(plan, "files",
-		json_pack("[{s:s, s:o, s:s, s:s, s:s, s:s, s:b}]", "kind", "disk", "what",
-			json_sprintf("image '%s'", f->name), "id", f->name, "path", f->path,
-			"beneath", f->dir, "format", "qcow2", "format_written", true));
-	f->program = confine_run(
-		f->daemon->loop.ev, f->daemon->jail, plan, NULL, 0, &o, fetch_on_looked, f, e);
+	f->program = look_run(f->daemon, &w, fetch_on_looked, f, e);
 	return f->program ? 0 : e->number;
 }
 
@@ -352,18 +338,13 @@ static void fetch_begin(struct fetch *f)
 		fetch_end(f, false, &e);
 }
 
-/* Its own digest is not among those that are compared. */
 static void fetch_take(struct fetch *f, const char *digest)
 {
 	char hex[SUMS_HEX_MAX + 1];
 	struct err e = ERR_INIT;
 
 	fetch_hex(digest, hex);
-	for (const struct fetch *o = running; o; o = o->next)
-		if (o != f && streq(o->store, f->store) && streq(o->digest, hex))
-			err_set(&e, ERR_CONFLICT, "it is being fetched already, by job %u",
-				o->job->id);
-	if (e.number) {
+	if (fetch_conflict(f, f->store, f->name, hex, &e) < 0) {
 		fetch_end(f, false, &e);
 		return;
 	}
