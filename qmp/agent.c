@@ -340,6 +340,18 @@ void agent_call(struct agent *a, const char *command, json_t *arguments /* stole
 	agent_rearm(a);
 }
 
+void agent_extend(struct agent *a, const void *data, double seconds)
+{
+	for (struct agent_call *c = a->first; c; c = c->next) {
+		if (c->data != data)
+			continue;
+		c->timeout = seconds;
+		if (c == a->first && a->synced)
+			c->due = clock_now() + seconds;
+	}
+	agent_rearm(a);
+}
+
 void agent_forget(struct agent *a, const void *data)
 {
 	for (struct agent_call *c = a->first; c; c = c->next)

@@ -43,6 +43,10 @@ typedef void agent_reply_fn(void *data, const json_t *result, const struct err *
 void agent_call(struct agent *a, const char *command, json_t *arguments /* stolen, may be NULL */,
 	double timeout, agent_reply_fn *reply, void *data);
 
+/* Calls made with this data pointer: the one that was sent gets this many seconds from now, others
+ * when they are sent. INFINITY: as long as it takes, for a guest that does not run now. */
+void agent_extend(struct agent *a, const void *data, double seconds);
+
 /* Drops all callbacks of calls made with this data pointer; a command in flight still completes. */
 void agent_forget(struct agent *a, const void *data);
 

@@ -349,6 +349,14 @@ int vm_agent_call(struct vm *vm, const char *command, json_t *arguments /* stole
 	return why.number;
 }
 
+void vm_agent_extend(struct vm *vm, const void *data, double seconds)
+{
+	struct vm_agent *a = agent_of(vm);
+
+	if (a && a->conn)
+		agent_extend(a->conn, data, seconds);
+}
+
 static void agent_on_ping(void *data, const json_t *result, const struct err *e)
 {
 	struct vm_agent *a = data;

@@ -36,6 +36,9 @@ bool vm_agent_answers(struct vm *vm);
 int vm_agent_call(struct vm *vm, const char *command, json_t *arguments /* stolen */,
 	double timeout, agent_reply_fn *reply, void *data, struct err *e);
 
+/* As agent_extend(). */
+void vm_agent_extend(struct vm *vm, const void *data, double seconds);
+
 /* agent_freeze.c. Freezes for at most that many seconds; the result is the number of file systems.
  * -errno: no callback. */
 int vm_agent_freeze(

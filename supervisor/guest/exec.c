@@ -2,6 +2,8 @@
 /* What to do next for a command in a guest. */
 #include "supervisor/guest/exec_private.h"
 
+#include <math.h>
+
 #include "base/mem.h"
 #include "supervisor/api/result.h"
 #include "supervisor/core/job.h"
@@ -20,6 +22,7 @@ static void exec_step(struct exec *x);
 
 struct execs { /* of a VM */
 	struct exec *first;
+	bool paused;
 };
 
 /* --- the end --- */
@@ -202,7 +205,7 @@ static bool exec_go(struct exec *x)
 /* The agent cannot answer. */
 static bool exec_is_held(const struct exec *x)
 {
-	return !x->vm || x->vm->st.state == VM_PAUSED || vm_agent_is_frozen(x->vm);
+	return !x->vm || x->lost || x->vm->st.state == VM_PAUSED || vm_agent_is_frozen(x->vm);
 }
 
 static void exec_check_time(struct exec *x)
@@ -213,6 +216,10 @@ static void exec_check_time(struct exec *x)
 	if (vm_agent_opened(x->vm) != x->opened) {
 		err_set(&e, ERR_GUEST_REFUSED,
 			"the guest agent was restarted: the command is ended within a minute");
+		x->deaf = true;
+	} else if (x->lost && now >= x->lost) {
+		err_set(&e, ERR_GUEST_REFUSED, "the guest agent went away%s",
+			x->started ? ": the command is ended within a minute" : "");
 		x->deaf = true;
 	} else if (x->deadline > 0 && now >= x->deadline) {
 		err_set(&e, ERR_TIMEOUT, "not done within %.0f s: the command is ended",
@@ -297,6 +304,19 @@ static void exec_attach(struct vm *vm, void **state, enum vm_attach how)
 		*state = xcalloc(1, sizeof(struct execs));
 }
 
+/* What the agent was told before a pause it does after it: asking again would do it twice. */
+static void exec_on_state(struct vm *vm, void *state)
+{
+	struct execs *all = state;
+	bool paused = vm->st.state == VM_PAUSED;
+
+	if (!all || all->paused == paused)
+		return;
+	all->paused = paused;
+	for (struct exec *x = all->first; x; x = x->next)
+		vm_agent_extend(vm, x, paused ? INFINITY : CALL_SECONDS);
+}
+
 static void exec_close(struct vm *vm, void **state, bool ended)
 {
 	struct execs *all = *state;
@@ -322,5 +342,6 @@ static void exec_close(struct vm *vm, void **state, bool ended)
 const struct vm_part exec_part = {
 	.name = "exec",
 	.attach = exec_attach,
+	.state = exec_on_state,
 	.close = exec_close,
 };

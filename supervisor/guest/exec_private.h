@@ -55,6 +55,7 @@ struct exec {
 	bool refused;	   /* something failed that may work at the next look */
 	bool deaf;	   /* the agent is gone, or does not do as told: nothing more can be done */
 	unsigned failures; /* of reads, one after another */
+	double lost;	   /* 0, or until when to wait for the end of the VM, which may be why */
 	bool busy;	   /* a request to the agent is in flight: */
 	enum exec_process about;
 	bool asks;		      /* guest-exec-status, not guest-exec */

@@ -12,6 +12,7 @@
 
 enum {
 	SILENCE = 30,	   /* seconds without an answer before an agent is given up */
+	LOST = 1,	   /* seconds from the end of the agent's connection to that of the VM */
 	READS_FAILED = 10, /* one after another, while the keeper runs */
 	FIRST_MAX = 16,	   /* bytes of the line with the watcher's pid */
 	WORDS_MAX = 200,   /* bytes of the guest's that are quoted */
@@ -211,10 +212,11 @@ static void exec_on_error(struct exec *x, const struct err *e)
 		x->refused = true;
 		return;
 	}
+	if (x->job && (e->class == ERR_UNREACHABLE || e->class == ERR_WRONG_STATE)) {
+		x->lost = daemon_now() + LOST;
+		return;
+	}
 	err_copy(&own, e);
-	/* to a client, that would be the daemon */
-	if (own.class == ERR_UNREACHABLE)
-		err_class(&own, ERR_GUEST_REFUSED);
 	if (!x->started && strstr(own.text, "/bin/sh"))
 		err_hint(&own, "--collect runs a program without a shell");
 	x->deaf = !x->job || !x->started || e->class == ERR_WRONG_STATE ||

@@ -5,6 +5,7 @@
  * and the next call to an agent that has become honest is answered correctly. A command that might
  * take effect late is never sent to an agent that did not answer the sync.
  */
+#include <math.h>
 #include <sys/resource.h>
 
 #include "tests/unit/agent_lab.h"
@@ -243,6 +244,55 @@ static void one_at_a_time(void **state)
 	teardown(&lab);
 }
 
+static void say_at_last(struct ev_loop *ev, ev_timer *w, int revents)
+{
+	(void)ev, (void)revents;
+	say(w->data, "{\"return\": {\"a\": 1}}\n");
+}
+
+/* Is paused when it has the command, and continues after the deadline. */
+static void paused(struct lab *lab, const char *command, json_int_t id)
+{
+	(void)command;
+	if (id >= 0) {
+		say_sync(lab, id);
+		return;
+	}
+	agent_extend(lab->agent, lab, INFINITY);
+	lab->late.data = lab;
+	ev_timer_init(&lab->late, say_at_last, patience * 2.5, 0);
+	ev_timer_start(lab->ev, &lab->late);
+}
+
+static void never_continues(struct lab *lab, const char *command, json_int_t id)
+{
+	paused(lab, command, id);
+	if (id >= 0)
+		return;
+	ev_timer_stop(lab->ev, &lab->late);
+	agent_extend(lab->agent, lab, patience);
+}
+
+/* A command that was sent before a pause is answered after it; one that was not sent may fail. */
+static void extended(void **state)
+{
+	struct lab lab;
+
+	(void)state;
+	setup(&lab, paused);
+	call(&lab, "guest-x", patience * 1.5);
+	call(&lab, "guest-y", patience);
+	run(&lab);
+	expect(&lab,
+		"the guest agent is busy with other commands: guest-y was not sent;{\"a\":1};");
+	lab.guest = never_continues;
+	call(&lab, "guest-z", patience);
+	run(&lab);
+	expect(&lab,
+		"the guest agent did not finish guest-z within N s, and may still complete it;");
+	teardown(&lab);
+}
+
 static void gone(void **state)
 {
 	struct lab lab;
@@ -308,6 +358,7 @@ int main(void)
 		cmocka_unit_test(lies_end),
 		cmocka_unit_test(late_answer),
 		cmocka_unit_test(one_at_a_time),
+		cmocka_unit_test(extended),
 		cmocka_unit_test(gone),
 		cmocka_unit_test(closed_from_inside),
 		cmocka_unit_test(idle_reads_nothing),
