@@ -20,6 +20,7 @@ enum {
 	PIECE = 32 << 10, /* bytes of one frame of input */
 	COMPLAINT_MAX = 1024,
 	GOES_ON = 256, /* not an exit code */
+	SIGNALS = 2,   /* are passed on */
 };
 
 struct output {
@@ -34,9 +35,9 @@ struct stream {
 	const sigset_t *mask; /* while waiting */
 	struct buf from;
 	struct output out, err;
-	int in;	     /* -1: has ended */
-	bool wanted; /* the daemon waits for input */
-	int passed;  /* signals */
+	int in;		   /* -1: has ended */
+	bool wanted;	   /* the daemon waits for input */
+	int first, passed; /* signals: before it began, and those that it was told of */
 };
 
 static int exec_send(struct stream *s, char type, const void *data, size_t len, struct err *e)
@@ -57,13 +58,17 @@ static int exec_send(struct stream *s, char type, const void *data, size_t len, 
 	return err_errno(e, "write to vmkeepd");
 }
 
-/* The first one ends the command politely, the next ones do not. */
+/* The first one ends the command politely, the second one does not, and the third one ends us: a
+ * guest that is paused, or does as it likes, may never answer. */
 static int exec_pass_signals(struct stream *s, struct err *e)
 {
 	if (terminal_signal() == SIGHUP)
 		return err_set(e, ERR_FAILED, "the terminal is gone: the command is ended");
+	if (terminal_signals() - s->first > SIGNALS)
+		return err_set(
+			e, ERR_FAILED, "interrupted: the guest ends the command when it can");
 	while (s->passed < terminal_signals())
-		if (exec_send(s, 's', s->passed++ ? "KILL" : "TERM", 4, e) < 0)
+		if (exec_send(s, 's', s->passed++ > s->first ? "KILL" : "TERM", 4, e) < 0)
 			return e->number;
 	return 0;
 }
@@ -241,7 +246,7 @@ int exec_stream(const struct exec *x, struct err *e)
 	if (r < 0)
 		return r;
 	s.mask = terminal_catch(true);
-	s.passed = terminal_signals();
+	s.first = s.passed = terminal_signals();
 	result = conn_call(&s.conn, x->execute, x->arguments, e);
 	r = result ? GOES_ON : e->number;
 	json_decref(result);
