@@ -527,8 +527,11 @@ const struct api_verb api_verbs[] = {
 		"those of this command, without a terminal, and its exit code is the program's, 128 "
 		"and the signal's number if a signal ended it, 127 if there is no such program, and "
 		"125 if vmkeep itself failed. Ctrl-C sends SIGTERM to the program, the second one "
-		"SIGKILL. If this command is killed, the program gets SIGHUP, and SIGKILL a second "
-		"later; if vmkeepd ends, SIGHUP within a minute. What it leaves behind in the background "
+		"SIGKILL, and the third one ends this command. When it ends first, the program gets SIGHUP, and "
+		"SIGKILL a second later; if vmkeepd ends or is restarted, within a minute. reexec waits for the "
+		"program, as for any job. While the VM is paused, everything waits. So it does while its file "
+		"systems are frozen or the agent does something else that is slow, such as guest trim; but if that "
+		"takes more than 20 seconds, the program may be ended, and after 40 it is. What it leaves behind in the background "
 		"is not waited for. The guest needs /bin/sh, dd, cat and /proc, and no files are written. "
 		"--collect, which --json implies, needs nothing, not even Linux, and keeps at most about "
 		"2 MiB of output." },
