@@ -39,11 +39,7 @@ int start_configuration(struct vm_start *s, struct err *e)
 {
 	struct vm *vm = s->vm;
 
-	if (once_configuration(vm, &vm->proc.conf, e) < 0 && vm->once)
-		return e->number;
-	if (e->number)
-		log_error(vm->name, "%s", e->text);
-	return STEP_DONE;
+	return once_configuration(vm, &vm->proc.conf, e) < 0 ? e->number : STEP_DONE;
 }
 
 int start_memory(struct vm_start *s, struct err *e)

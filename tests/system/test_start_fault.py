@@ -95,3 +95,14 @@ def test_fault(world, make):
         return
     world.eventually(lambda: [row["event"] for row in world.rows("history", "a")],
                      lambda events: events.count("start") > 2 and "failed" not in events)
+
+
+def test_what_it_would_run_with_cannot_be_read_back(daemon):
+    """Each file is within its limit, but all of them together are not: it does not start with a part of it."""
+    daemon.micro("a")
+    for n in range(2):
+        daemon.write("a.vm.d/%d.conf" % n, "[X-Site]\n" + "".join("X-%d-%d=%s\n" % (n, k, "x" * 8000) for k in range(120)))
+    assert "larger than 1048576 bytes" in daemon.vmkeep("check", "a").out
+    assert "larger than 1048576 bytes" in daemon.fails(2, "start", "a")
+    os.unlink(os.path.join(daemon.config, "a.vm.d/1.conf"))
+    daemon.up("a")
