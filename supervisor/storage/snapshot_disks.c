@@ -48,6 +48,7 @@ void snapshot_disks_init(struct snapshot_disks *s, const struct conf_vm *c,
 					 : xstrdup(device_disk_dir(d, image_dir));
 		added->store = d->volume ? xstrdup(d->store) : NULL;
 		added->has_base = d->base.n > 0;
+		added->size = d->size;
 		identity_disk_day(id, d->id, added->created);
 	}
 }

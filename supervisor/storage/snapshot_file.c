@@ -85,10 +85,10 @@ static json_t *file_plan_of(
 		return NULL;
 	json_object_set_new(plan, "running", json_boolean(!write));
 	json_object_set_new(plan, "files",
-		json_pack("[{s:s, s:s, s:s, s:s, s:s*, s:b, s:b, s:s, s:s}]", "kind",
+		json_pack("[{s:s, s:s, s:s, s:s, s:s*, s:b, s:b, s:s, s:I, s:s}]", "kind",
 			d->nvram ? "nvram" : "disk", "what", what, "id", d->id, "path", d->path,
 			"beneath", d->beneath, "write", write, "has_base", d->has_base, "format",
-			"qcow2", "created", d->created));
+			"qcow2", "create", (json_int_t)d->size, "created", d->created));
 	return plan;
 }
 

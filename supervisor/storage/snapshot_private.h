@@ -28,6 +28,7 @@ struct snapshot_disk { /* a disk that the guest can write to */
 	char node[DEVICE_NODE_MAX]; /* node name in QEMU */
 	bool qcow2, nvram;
 	bool has_base;
+	uint64_t size;	       /* of Size=, which the first start creates it with; 0: none */
 	char created[16];      /* date; "" if not created by vmkeep */
 	json_t *snapshots;     /* QEMU's SnapshotInfo, from QMP or qemu-img; NULL: not read yet */
 	const char *id_wanted; /* only the snapshot with this id counts; NULL: any. Borrowed. */

@@ -42,6 +42,18 @@ def test_an_image_that_a_person_made(daemon):
     assert daemon.ok("start", "a") == "a: running\n"
 
 
+def test_a_snapshot_before_the_first_start(daemon):
+    """Says who creates the image, although the file has its Size= already."""
+    sized(daemon)
+    for argv in (["snapshot", "create", "a", "s"], ["snapshot", "list", "a"]):
+        assert YET in daemon.fails(4, *argv)
+    daemon.ok("start", "a")
+    daemon.ok("kill", "a")
+    daemon.ok("snapshot", "create", "a", "s")
+    os.unlink(daemon.images + "/a.qcow2")
+    assert re.search(GONE, daemon.fails(4, "snapshot", "create", "a", "s"))
+
+
 def test_another_image_directory(daemon):
     """ImageDir= is changed but the images are not moved."""
     sized(daemon)
