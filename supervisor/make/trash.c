@@ -68,6 +68,12 @@ static const char *trash_stays(
 	return NULL;
 }
 
+/* The first start would have created it. */
+static bool trash_is_uncreated(const struct vm *vm, const struct conf_disk *disk)
+{
+	return disk->size && (!vm->identity.kept || !identity_disk(&vm->identity, disk->id));
+}
+
 json_t *trash_images(const struct vm *vm)
 {
 	json_t *images = json_array();
@@ -77,7 +83,7 @@ json_t *trash_images(const struct vm *vm)
 		const char *store, *why;
 		char path[PATH_MAX];
 
-		if (!disk->path || disk->cdrom)
+		if (!disk->path || disk->cdrom || trash_is_uncreated(vm, disk))
 			continue;
 		device_disk_path(disk, disk->path, vm->daemon->image_dir, path);
 		store = trash_store_of(vm->daemon, path);

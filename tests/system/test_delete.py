@@ -55,6 +55,14 @@ def test_what_goes_and_what_stays(daemon):
     assert daemon.info("a")["uuid"] == uuid
 
 
+def test_an_image_that_was_never_made_was_not_kept(daemon):
+    """The first start would have made it; what else is there was the user's own."""
+    daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nSize=1M\n")
+    for argv in (["--dry-run"], ["--disks", "--dry-run"]):
+        assert daemon.ok("delete", "--yes", "a", *argv) == ""
+    assert daemon.one("delete", "--yes", "a")["disks"] == []
+
+
 def test_never_started(daemon):
     shop(daemon)
     assert "a: deleted" in daemon.ok("delete", "-y", "a")
