@@ -25,26 +25,26 @@ void help_usage(struct buf *b, const struct api_verb *verb)
 				help_add_word(b, arg->option, arg->required);
 }
 
-/* Length of the next word with the space before it; "[--timeout TIME]" is one word, "a|" of "a|b" too. */
-static size_t help_word(const char *text)
+/* Length of the next word with the space before it; "[--timeout TIME]" is one word. bar: "a|" of "a|b" too. */
+static size_t help_word(const char *text, bool bar)
 {
 	size_t space = strspn(text, " ");
 	const char *end = text[space] == '[' ? strchr(text + space, ']') : NULL;
 
 	end = end ? end : text + 1;
-	end += strcspn(end, " |\n");
+	end += strcspn(end, bar ? " |\n" : " \n");
 	return (size_t)(end - text) + (*end == '|');
 }
 
-/* Text in its own column, wrapped at spaces. */
-static void help_add_text(struct buf *b, const char *text, size_t column, size_t at)
+/* Text in its own column, wrapped at spaces, and after bars if bar. */
+static void help_wrap(struct buf *b, const char *text, size_t column, size_t at, bool bar)
 {
 	while (*text) {
 		size_t len = 0, room = LINE_WIDTH - column;
 
 		buf_printf(b, "%*s", (int)(column > at ? column - at : 0), "");
 		while (text[len] && text[len] != '\n' && len <= room) {
-			size_t word = help_word(text + len);
+			size_t word = help_word(text + len, bar);
 
 			if (len && len + word > room)
 				break;
@@ -55,6 +55,11 @@ static void help_add_text(struct buf *b, const char *text, size_t column, size_t
 		text += strspn(text, " \n");
 		at = 0;
 	}
+}
+
+static void help_add_text(struct buf *b, const char *text, size_t column, size_t at)
+{
+	help_wrap(b, text, column, at, false);
 }
 
 static void help_add_row(struct buf *b, const char *left, const char *text)
@@ -191,7 +196,7 @@ void help_short(struct buf *b)
 
 		help_add_names(&names, &topics[t]);
 		buf_printf(b, "%s", topics[t].heading);
-		help_add_text(b, names.data, NAMES_COLUMN, strlen(topics[t].heading));
+		help_wrap(b, names.data, NAMES_COLUMN, strlen(topics[t].heading), true);
 	}
 	buf_adds(b, "\nA VM is a file, /etc/vmkeep/NAME.vm: see 'man vmkeep.vm'.\n"
 		    "'vmkeep help COMMAND' explains a command, 'vmkeep help -a' lists them all.\n");

@@ -44,6 +44,7 @@ static void the_overview_has_each_command_once(void **state)
 	(void)state;
 	help_overview(&b, NULL);
 	lines_fit(b.data);
+	assert_null(strstr(b.data, "|\n"));
 	for (size_t i = 0; i < api_verbs_n; i++) {
 		const char *command = api_verbs[i].command;
 		_cleanup_(free_ptr) char *row = xasprintf("\n  %s ", command ? command : "help");
@@ -98,6 +99,7 @@ static void a_page_has_all_options_and_aliases(void **state)
 			continue;
 		help_verb(&b, v);
 		lines_fit(b.data);
+		assert_null(strstr(b.data, "|\n")); /* a text is not broken within "a|b" */
 		for (size_t k = 0; (arg = api_verb_arg(v, k)); k++)
 			assert_true(!arg->option || count(b.data, arg->option) >= 2);
 		for (size_t k = 0; k < API_ALIASES_MAX && v->aliases[k]; k++)
