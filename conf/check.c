@@ -220,6 +220,53 @@ static void check_display(const struct check *k)
 			"VNC over TCP needs Password=, or AllowNoPassword=yes");
 }
 
+/* Otherwise it would wait for itself. [Defaults] may name it to all others: boot/check.c. */
+static void check_after_itself(
+	const struct check *k, const struct conf_list *names, const char *key)
+{
+	const struct conf_mark *m = conf_mark_find(k->marks, "Lifecycle", NULL, key);
+
+	for (size_t i = 0; m && !m->by_default && i < names->n; i++)
+		if (streq(names->item[i], k->c->name))
+			VM_PROBLEM(k, "Lifecycle", key, "'%s' is this VM itself", k->c->name);
+}
+
+static void check_lifecycle(const struct check *k)
+{
+	check_after_itself(k, &k->c->after, "After");
+	check_after_itself(k, &k->c->requires, "Requires");
+}
+
+static void check_nics(const struct check *k)
+{
+	for (size_t i = 0; i < k->c->nics; i++)
+		if (!CHECK_REFUSED(k, k->c->nic[i].id, "NIC."))
+			check_nic(k, &k->c->nic[i]);
+}
+
+enum { READS_MAX = 4 };
+
+/* Not made if one of the keys that it reads has a value that was refused. */
+/* clang-format off */
+static const struct {
+	void (*check)(const struct check *k);
+	const char *reads[READS_MAX];
+} checks[] = {
+	{ check_topology,   { "VM.CPUs", "CPU." } },
+	{ check_tasks,      { "VM.CPUs", "Limits.TasksMax" } },
+	{ check_memory,     { "VM.Memory", "Memory.", "Limits.MemoryMax" } },
+	{ check_boot,       { "VM.Machine", "Boot." } },
+	{ conf_check_disks, { NULL } },
+	{ check_nics,       { "CloudInit." } },
+	{ check_template,   { "VM.Template", "VM.Enable" } },
+	{ check_seed,       { "CloudInit.Agent", "Agent.Enable" } },
+	{ check_watchdog,   { "VM.Machine", "Watchdog.Model" } },
+	{ check_display,    { "Display." } },
+	{ check_ready,      { "Lifecycle.ReadyWhen", "Agent.Enable" } },
+	{ check_lifecycle,  { NULL } },
+};
+/* clang-format on */
+
 void conf_check_name(const char *name, const struct conf_place *place, struct conf_problems *p)
 {
 	if (!conf_name_ok(name))
@@ -234,18 +281,9 @@ void conf_vm_check(const struct conf_vm *c, const struct conf_daemon *d, const s
 	const struct check k = { c, d, m, p, whole };
 	size_t before = p->count;
 
-	check_topology(&k);
-	check_tasks(&k);
-	check_memory(&k);
-	check_boot(&k);
-	conf_check_disks(&k);
-	for (size_t i = 0; i < c->nics; i++)
-		check_nic(&k, &c->nic[i]);
-	check_template(&k);
-	check_seed(&k);
-	check_watchdog(&k);
-	check_display(&k);
-	check_ready(&k);
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
+		if (!conf_marks_refused(m, NULL, checks[i].reads))
+			checks[i].check(&k);
 	if (!whole)
 		return;
 	check_order(&k);
@@ -264,10 +302,11 @@ static bool check_in_subnet(const struct conf_subnet *net, uint32_t address)
 void conf_network_check(
 	const struct conf_network *c, const struct conf_marks *m, struct conf_problems *p)
 {
+	static const char *const reads[] = { "Network.Address", NULL };
 	const struct conf_mark *mark = conf_mark_find(m, "DHCPServer", NULL, "Range");
 	const struct conf_place *place = mark ? &mark->place : &c->place;
 
-	if (!c->range.set)
+	if (!c->range.set || conf_marks_refused(m, NULL, reads))
 		return;
 	if (!c->subnet.set)
 		conf_problem(p, place, "Range", "needs [Network] Address=");

@@ -14,6 +14,7 @@ struct conf_mark {
 	const struct conf_key *key;
 	struct conf_place place;
 	bool by_default; /* set in [Defaults] */
+	bool refused;	 /* its value was, so the field has another one */
 };
 
 struct conf_marks {
@@ -27,6 +28,9 @@ struct conf_mark *conf_mark_find(
 void conf_mark_set(struct conf_marks *m, const struct conf_mark *mark);
 void conf_mark_remove(struct conf_marks *m, const struct conf_section *section, const char *id,
 	const struct conf_key *key);
+/* Was the value of one of these keys of that element refused? Then a check that reads them would judge
+ * values that nobody wrote. reads: "Section.Key", or "Section." for all of its keys; ends with NULL. */
+bool conf_marks_refused(const struct conf_marks *m, const char *id, const char *const *reads);
 /* Of a key in a section without id; file NULL if not set anywhere. */
 struct conf_place conf_marks_place(
 	const struct conf_marks *m, const char *section, const char *key);

@@ -47,6 +47,8 @@ static void check_bus(const struct check *k, const struct conf_disk *d)
 {
 	bool pc = conf_word_pc(k->c->machine);
 
+	if (CHECK_REFUSED(k, NULL, "VM.Machine"))
+		return;
 	if (d->bus == CONF_BUS_IDE && !pc)
 		DISK_PROBLEM(k, d, "Bus", "ide needs Machine=pc; q35 has sata");
 	if (d->bus == CONF_BUS_SATA && pc)
@@ -205,6 +207,8 @@ static void check_ports(const struct check *k)
 void conf_check_disks(const struct check *k)
 {
 	for (size_t i = 0; i < k->c->disks; i++)
-		check_disk(k, &k->c->disk[i]);
-	check_ports(k);
+		if (!CHECK_REFUSED(k, k->c->disk[i].id, "Disk.", "CDROM."))
+			check_disk(k, &k->c->disk[i]);
+	if (!CHECK_REFUSED(k, NULL, "VM.Machine"))
+		check_ports(k);
 }

@@ -16,6 +16,9 @@ struct check {
 /* The line that sets the key, else the section's first line, else the file. mark.c */
 const struct conf_place *conf_check_place(const struct check *k, const char *section,
 	const char *id, const char *key, const struct conf_place *begin);
+/* Was the value of one of these keys refused? See conf_marks_refused(); id may be NULL. */
+#define CHECK_REFUSED(k, id, ...) \
+	conf_marks_refused((k)->marks, id, (const char *const[]){ __VA_ARGS__, NULL })
 /* check_disk.c */
 void conf_check_disks(const struct check *k);
 

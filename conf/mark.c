@@ -32,6 +32,24 @@ void conf_mark_remove(struct conf_marks *m, const struct conf_section *section, 
 		*old = m->mark[--m->n];
 }
 
+static bool mark_is_read(const struct conf_mark *m, const char *name)
+{
+	const char *section = m->section->name;
+	size_t len = strlen(section);
+
+	return strncmp(name, section, len) == 0 && name[len] == '.' &&
+	       (!name[len + 1] || streq(name + len + 1, m->key->name));
+}
+
+bool conf_marks_refused(const struct conf_marks *m, const char *id, const char *const *reads)
+{
+	for (size_t i = 0; i < m->n; i++)
+		for (const char *const *name = reads; m->mark[i].refused && *name; name++)
+			if (streq(m->mark[i].id, id) && mark_is_read(&m->mark[i], *name))
+				return true;
+	return false;
+}
+
 void conf_marks_release(struct conf_marks *m)
 {
 	free(m->mark);

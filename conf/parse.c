@@ -30,7 +30,7 @@ static struct conf_list *parse_ignored(struct conf_parse *p)
 static void parse_assign(struct conf_parse *p, const struct conf_key *k, const char *value,
 	const struct conf_place *place, bool by_default)
 {
-	const struct conf_mark mark = { p->section, p->id, k, *place, by_default };
+	struct conf_mark mark = { p->section, p->id, k, *place, by_default, true };
 	char text[CONF_LINE_MAX + 1];
 	const char *why;
 
@@ -47,6 +47,8 @@ static void parse_assign(struct conf_parse *p, const struct conf_key *k, const c
 	}
 	switch (conf_value_set(k, p->object, text, p->arena)) {
 	case CONF_SET_OK:
+		mark.refused = false;
+		conf_mark_set(&p->marks, &mark);
 		break;
 	case CONF_SET_BAD:
 		conf_value_refuse(k, text, place, k->name, p->problems);

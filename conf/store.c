@@ -80,7 +80,11 @@ static void store_check(const struct conf_daemon *c, const struct conf_store *s,
 void conf_daemon_check(const struct conf_daemon *c, const struct conf_marks *m, bool whole,
 	struct conf_problems *p)
 {
+	static const char *const reads[] = { "Store.", NULL };
+
 	for (size_t i = 0; i < c->stores; i++) {
+		if (conf_marks_refused(m, c->store[i].id, reads))
+			continue;
 		store_check(c, &c->store[i], m, whole, p);
 		store_check_type(&c->store[i], m, whole, p);
 	}

@@ -60,7 +60,32 @@ static void checks_vm(void **state)
 			"web1.vm:4: SecureBoot: needs Machine=q35\n" },
 		{ ROOT "[Boot]\nSecureBoot=yes\n", "" },
 
+		/* a value that was refused is not missing, and nothing is compared with the default in its place */
+		{ ROOT "[Display]\nListen=0.0.0.0\nPassword=a/b\n",
+			"web1.vm:5: Password: 'a/b' is not the name of a file in the configuration directory\n" },
+		{ ROOT "[CPU]\nCores=2\n[VM]\nCPUs=many\n",
+			"web1.vm:6: CPUs: 'many' is not a number from 1 to 1024\n" },
+		{ ROOT "[Memory]\nMax=2G\n[VM]\nMemory=4\"G\n[Limits]\nMemoryMax=512M\n",
+			"web1.vm:6: Memory: '4\"G' is not a size such as 512M, at least 1M, at most 64T, a multiple of 1M\n" },
+		{ ROOT "Bus=ide\n[VM]\nMachine=ps2\n",
+			"web1.vm:5: Machine: 'ps2' is not q35, pc or a version of these such as pc-q35-7.2\n" },
+		{ ROOT "AIO=native\nCache=nnone\n",
+			"web1.vm:4: Cache: 'nnone' is not auto, none, writeback, writethrough, directsync or unsafe\n" },
+		{ ROOT "[NIC a]\nAddress=10.0.0.300\nGateway=10.0.0.1\n",
+			"web1.vm:4: Address: '10.0.0.300' is not an IPv4 address, with Bridge= one with a prefix length\n" },
+		{ ROOT "[NIC a]\nBridge=br0\nAddress=10.0.0.5/24\n[CloudInit]\nUser=root\n",
+			"web1.vm:7: User: 'root' is not a user name other than root, such as anna\n" },
+		{ ROOT "[Boot]\nKernel=/a/../b\nInitrd=/i\n",
+			"web1.vm:4: Kernel: '..' is not allowed in a path\n" },
+		/* and others are */
+		{ ROOT "[CPU]\nCores=2\n[VM]\nMemory=many\n",
+			"web1.vm:6: Memory: 'many' is not a size such as 512M, at least 1M, at most 64T, a multiple of 1M\n"
+			"web1.vm:4: Cores: CPUs is 1, which cannot be divided by 2\n" },
+
 		/* conditions that other VMs wait for */
+		{ ROOT "[Lifecycle]\nAfter=db web1\nRequires=web1\n",
+			"web1.vm:4: After: 'web1' is this VM itself\n"
+			"web1.vm:5: Requires: 'web1' is this VM itself\n" },
 		{ ROOT "[Lifecycle]\nReadyWhen=agent\n[Agent]\nEnable=no\n",
 			"web1.vm:4: ReadyWhen: agent needs [Agent] Enable=yes\n" },
 		{ ROOT "[Lifecycle]\nReadyWhen=agent\n", "" },
@@ -181,6 +206,9 @@ static void checks_network(void **state)
 			"lan.network:4: Range: holds the host's own address\n" },
 		{ "[DHCPServer]\nRange=10.1.0.1-10.1.3.1\n",
 			"lan.network:2: Range: needs [Network] Address=\n" },
+		{ "[Network]\nAddress=10.1.0.0/16\n[DHCPServer]\nRange=10.2.0.1-10.2.3.1\n",
+			"lan.network:2: Address: '10.1.0.0/16' is not auto or an address of the host with its "
+			"prefix such as 192.168.122.1/24\n" },
 		{ "[DHCPServer]\nRange=10.1.0.9-10.1.0.1\n",
 			"lan.network:2: Range: '10.1.0.9-10.1.0.1' is not a range of addresses such as "
 			"192.168.122.10-192.168.122.99\n" },
