@@ -69,6 +69,9 @@ NAME_TABLE(link_names, 2, [false] = "down", [true] = "up");
 static const struct conf_key vm_keys[] = {
 	{ .name = "Description", STRING(TEXT, conf_vm, description), .apply = CONF_APPLY_LIVE,
 	  .help = "A line of text for humans." },
+	{ .name = "Tags",        LIST(WORD, conf_vm, tags), .apply = CONF_APPLY_LIVE, .check = conf_word_plain,
+	  .what = "a word of letters, digits, '.', '_', '+' and '-'",
+	  .help = "Words that group VMs, for humans and scripts: list and info show them." },
 	{ .name = "CPUs",        UINT(conf_vm, cpus, 1, 1024), .preset = "1",
 	  .help = "Number of virtual CPUs." },
 	{ .name = "Memory",      SIZE(conf_vm, memory), .min = MIB, .max = 64 * TIB, .step = MIB,
@@ -100,7 +103,8 @@ static const struct conf_key vm_keys[] = {
 		  "boot. With last it does if it was up when the host went down." },
 	{ .name = "Protect",     BOOL(conf_vm, protect), .preset = "no", .apply = CONF_APPLY_LIVE,
 	  .help = "Whether delete, snapshot revert and snapshot delete are refused, which lose "
-		  "what cannot be made again. Whoever may change the file may change this too." },
+		  "what cannot be made again; rename loses nothing. Whoever may change the file may "
+		  "change this too." },
 	{ .name = "Template", BOOL(conf_vm, template), .own = true, .preset = "no", .apply = CONF_APPLY_LIVE,
 	  .help = "Whether this VM is a template: it cannot be started, and nothing writes to its "
 		  "disks, so that the disks of other VMs can be based on them; see TEMPLATES." },

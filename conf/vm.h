@@ -155,6 +155,7 @@ struct conf_vm {
 
 	/* [VM] */
 	const char *description;
+	struct conf_list tags;
 	uint64_t cpus;
 	uint64_t memory;     /* bytes */
 	const char *machine; /* q35, pc, or a versioned name */

@@ -90,6 +90,7 @@ const struct api_field api_vm_row[] = {
 	{ "enable", API_TEXT, "no, yes, or last: if it was up when the host went down", .head = "boot" },
 	{ "outdated", API_TRUTH, "its QEMU was replaced on disk since it was started", .head = "old" },
 	{ "overlays", API_NUMBER, "of a template: how many VMs are based on its disks; null: it is none" },
+	{ "tags", API_TEXTS, "Tags= of its file" },
 	END
 };
 
@@ -126,6 +127,7 @@ const struct api_field api_info[] = {
 	{ "since", API_DATE, "of the state" },
 	{ "pid", API_NUMBER },
 	{ "description", API_TEXT },
+	{ "tags", API_TEXTS, "Tags= of its file" },
 	{ "uuid", API_TEXT },
 	{ "cpus", API_NUMBER },
 	{ "memory", API_BYTES },
@@ -227,13 +229,14 @@ const struct api_field api_edit_row[] = {
 	{ "section_added", API_TRUTH, "whether its section was added with the line" },
 	{ "applies", API_TEXT, "live, guest, start or once as in diff; null: at the next start of a "
 	  "VM that is not running" },
+	{ "conflict", API_TEXT, "what another VM has as well now, as in check; null: nothing" },
 	END
 };
 const struct api_field api_created[] = {
 	{ "file", API_TEXT },
 	{ "text", API_TEXT, "what it holds" },
 	{ "state", API_TEXT, "of the VM; null for a dry run" },
-	{ "notes", API_TEXTS, "what its start did, such as disks created" },
+	{ "notes", API_TEXTS, "what its start did, such as disks created, and what another VM has as well" },
 	END
 };
 const struct api_field api_ran[] = {

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Checks After= and Requires=, which takes all VMs. */
 #include "supervisor/boot/boot.h"
+
+#include <string.h>
+
 #include "conf/load.h"
 #include "conf/order.h"
 #include "supervisor/vm/vms.h"
@@ -21,20 +24,37 @@ bool boot_is_network(const struct daemon *d, const char *name)
 			   : streq(name, "default") || conf_network_stamp(d->dirs.config, name);
 }
 
-static void check_names(struct vms *vms, const struct vm *vm, const struct conf_list *names,
-	const char *key, struct conf_problems *p)
+static bool check_is_in(const struct conf_list *names, const char *name)
+{
+	for (size_t i = 0; names && i < names->n; i++)
+		if (streq(names->item[i], name))
+			return true;
+	return false;
+}
+
+/* was: names that are not looked at, or NULL. */
+static void check_names(struct vms *vms, const struct conf_vm *c, const struct conf_list *names,
+	const struct conf_list *was, const char *key, struct conf_problems *p)
 {
 	for (size_t i = 0; i < names->n; i++) {
 		const char *name = names->item[i], *near;
 
-		if (vms_find(vms, name) || boot_is_network(vms->daemon, name))
+		if (check_is_in(was, name) || streq(name, c->name) || vms_find(vms, name) ||
+			boot_is_network(vms->daemon, name))
 			continue;
 		near = vms_nearest(vms, name);
-		conf_problem(p, &vm->file.conf.place, key,
+		conf_problem(p, conf_vm_line(c, &c->place, key), key,
 			near ? "there is no VM or network '%s', did you mean '%s'?"
 			     : "there is no VM or network '%s'",
 			name, near);
 	}
+}
+
+static void check_ring(const struct conf_vm *c, const struct buf *ring, struct conf_problems *p)
+{
+	const char *key = c->after.n ? "After" : "Requires";
+
+	conf_problem(p, conf_vm_line(c, &c->place, key), key, "dependency cycle: %s", ring->data);
 }
 
 void boot_check(struct vms *vms, struct conf_problems *p)
@@ -42,15 +62,45 @@ void boot_check(struct vms *vms, struct conf_problems *p)
 	_cleanup_(free_ptr) struct order_vm *order = boot_order(vms);
 
 	for (size_t i = 0; i < vms->n; i++) {
-		const struct vm *vm = vms->vm[i];
+		const struct conf_vm *c = &vms->vm[i]->file.conf;
 		struct buf ring = BUF_INIT;
 
-		check_names(vms, vm, &vm->file.conf.after, "After", p);
-		check_names(vms, vm, &vm->file.conf.requires, "Requires", p);
+		check_names(vms, c, &c->after, NULL, "After", p);
+		check_names(vms, c, &c->requires, NULL, "Requires", p);
 		if (order_ring(order, vms->n, i, &ring))
-			conf_problem(p, &vm->file.conf.place,
-				vm->file.conf.after.n ? "After" : "Requires",
-				"dependency cycle: %s", ring.data);
+			check_ring(c, &ring, p);
 		buf_release(&ring);
 	}
+}
+
+/* The place of the VM, which is made if it is not there. */
+static size_t check_place(struct order_vm *order, size_t *n, const char *name)
+{
+	size_t at = order_find(order, *n, name);
+
+	if (at < *n)
+		return at;
+	for (at = (*n)++; at > 0 && strcmp(order[at - 1].name, name) > 0; at--)
+		order[at] = order[at - 1];
+	return at;
+}
+
+void boot_check_change(struct vms *vms, const struct conf_vm *from, const struct conf_vm *to,
+	struct conf_problems *p)
+{
+	_cleanup_(free_ptr) struct order_vm *order = boot_order(vms);
+	struct buf ring = BUF_INIT, unheard = BUF_INIT;
+	size_t n = vms->n, at = check_place(order, &n, to->name);
+	bool was;
+
+	check_names(vms, to, &to->after, from ? &from->after : NULL, "After", p);
+	check_names(vms, to, &to->requires, from ? &from->requires : NULL, "Requires", p);
+	if (from)
+		order[at] = (struct order_vm){ to->name, &from->after, &from->requires, 0 };
+	was = from && order_ring(order, n, at, &unheard);
+	order[at] = (struct order_vm){ to->name, &to->after, &to->requires, 0 };
+	if (!was && order_ring(order, n, at, &ring))
+		check_ring(to, &ring, p);
+	buf_release(&unheard);
+	buf_release(&ring);
 }

@@ -157,5 +157,6 @@ void create_print(struct command *c, const char *target, const json_t *result)
 void create_print_dry(struct command *c, const char *target, const json_t *result)
 {
 	create_print_file(c, target, result);
+	command_print_notes(c, target, json_object_get(result, "notes"));
 	buf_printf(&c->out, "%s: a dry run, nothing was written\n", target);
 }

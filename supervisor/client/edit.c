@@ -49,6 +49,20 @@ static void edit_print_applies(struct buf *b, const char *applies)
 			buf_adds(b, known[i].text);
 }
 
+static void edit_print_conflict(
+	struct buf *b, const char *target, const json_t *table, const json_t *row)
+{
+	const char *text = json_string_value(value_cell(table, row, "conflict"));
+
+	while (text && *text) {
+		size_t len = strcspn(text, "\n");
+		_cleanup_(free_ptr) char *line = text_escape(text, len, false);
+
+		buf_printf(b, "%s: warning: %s\n", target, line);
+		text += len + (text[len] == '\n');
+	}
+}
+
 static void edit_print_row(
 	struct buf *b, const char *target, const json_t *table, const json_t *row)
 {
@@ -95,6 +109,8 @@ void edit_print(struct command *c, const char *target, const json_t *result)
 	}
 	json_array_foreach (json_object_get(result, "rows"), i, row)
 		edit_print_row(&c->out, target, result, row);
+	json_array_foreach (json_object_get(result, "rows"), i, row)
+		edit_print_conflict(&c->out, target, result, row);
 }
 
 void edit_print_dry(struct command *c, const char *target, const json_t *result)

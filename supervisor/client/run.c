@@ -179,7 +179,8 @@ static bool run_is_silent(const char *column, const json_t *v)
 		return true; /* covered by state, reason and enable */
 	if (streq(column, "address"))
 		return false; /* a missing address is worth showing */
-	return json_is_null(v) || streq(s, "") || (streq(column, "accel") && streq(s, "kvm")) ||
+	return json_is_null(v) || streq(s, "") || (json_is_array(v) && !json_array_size(v)) ||
+	       (streq(column, "accel") && streq(s, "kvm")) ||
 	       (streq(column, "enable") && streq(s, "no")) ||
 	       (streq(column, "outdated") && json_is_false(v));
 }

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "conf/load.h"
+#include "supervisor/check/change.h"
 #include "supervisor/core/replace.h"
 #include "supervisor/make/image.h"
 #include "supervisor/start/once.h"
@@ -19,7 +20,8 @@ struct create {
 	struct image_asked *asked; /* for the size of an image */
 	struct job *job;
 	struct create_text t;
-	char *iso; /* the CD of the first start, which is not in the file; NULL: none */
+	char *iso;	   /* the CD of the first start, which is not in the file; NULL: none */
+	json_t *conflicts; /* with other VMs */
 	bool start, dry;
 	struct quota_claim claim;
 };
@@ -28,15 +30,28 @@ static void create_free(struct create *c)
 {
 	quota_release(&c->claim);
 	create_text_release(&c->t);
+	json_decref(c->conflicts);
 	free(c->iso);
 	free(c);
 }
 
+/* What its start did, and what another VM has as well. */
+static json_t *create_notes(const struct create *c, struct vm *vm)
+{
+	json_t *taken = vm ? vm_take_notes(vm) : NULL, *notes = taken ? taken : json_array(), *one;
+	size_t i;
+
+	json_array_foreach (c->conflicts, i, one)
+		json_array_append_new(
+			notes, json_sprintf("warning: %s",
+				       json_string_value(json_object_get(one, "text"))));
+	return notes;
+}
+
 static json_t *create_result(const struct create *c, struct vm *vm)
 {
-	return json_pack("{s:s, s:s, s:s?, s:o*}", "file", c->t.path, "text", c->t.text.data,
-		"state", vm ? vm_state_name(vm->st.state) : NULL, "notes",
-		vm ? vm_take_notes(vm) : NULL);
+	return json_pack("{s:s, s:s, s:s?, s:o}", "file", c->t.path, "text", c->t.text.data,
+		"state", vm ? vm_state_name(vm->st.state) : NULL, "notes", create_notes(c, vm));
 }
 
 static void create_finish(struct create *c, struct vm *vm, const struct err *e)
@@ -83,6 +98,14 @@ static int create_write(struct create *c, struct err *e)
 	return replace(c->daemon, &file, 1, create_on_written, c, e);
 }
 
+static int create_check_others(struct create *c, struct err *e)
+{
+	vms_refresh(c->daemon->vms);
+	if (change_check(c->daemon, NULL, &c->t.conf, e) == 0)
+		c->conflicts = change_conflicts(c->daemon, NULL, &c->t.conf);
+	return e->number;
+}
+
 static void create_go_on(struct create *c)
 {
 	_cleanup_(free_ptr) char *cd = c->iso ? xasprintf(CREATE_CD "Path=%s", c->iso) : NULL;
@@ -95,6 +118,8 @@ static void create_go_on(struct create *c)
 		r = create_text_compose(&c->t, cd, &e);
 	if (r == 0 && cd)
 		r = create_text_check(&c->t, &e);
+	if (r == 0)
+		r = create_check_others(c, &e);
 	if (r == 0 && c->r && !c->dry)
 		r = create_write(c, &e);
 	if (r < 0 || !c->job)

@@ -13,6 +13,7 @@
 #include "conf/load.h"
 #include "conf/schema.h"
 #include "supervisor/api/result.h"
+#include "supervisor/check/change.h"
 #include "supervisor/control/peer.h"
 #include "supervisor/core/replace.h"
 #include "supervisor/verbs/quota.h"
@@ -62,7 +63,7 @@ static void edit_free(struct edit *t)
 	free(t);
 }
 
-static json_t *edit_result(struct edit *t, const struct vm *vm)
+static json_t *edit_result_rows(const struct edit *t, const struct vm *vm)
 {
 	const struct conf_source *src;
 	const struct conf_edit_row *row;
@@ -70,12 +71,20 @@ static json_t *edit_result(struct edit *t, const struct vm *vm)
 	size_t n, sources;
 
 	if (t->version)
-		return api_table(api_edit_row, edit_differences(vm, &t->from, &t->to));
+		return edit_differences(vm, &t->from, &t->to);
 	src = conf_texts_sources(t->texts, &sources);
 	row = conf_edit_rows(t->ed, &n);
 	rows = json_array();
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(rows, edit_row(vm, &row[i], src[row[i].file].file));
+	return rows;
+}
+
+static json_t *edit_result(const struct edit *t, const struct vm *vm)
+{
+	json_t *rows = edit_result_rows(t, vm);
+
+	edit_add_conflicts(rows, change_conflicts(t->daemon, &t->from, &t->to));
 	return api_table(api_edit_row, rows);
 }
 
@@ -164,18 +173,30 @@ static int edit_read_both(struct edit *t, const struct vm *vm, struct err *e)
 }
 
 /* A template stays one, with its disks, while other VMs are based on them. */
-static int edit_check_template(struct edit *t, const struct vm *vm, struct err *e)
+static int edit_check_template(const struct edit *t, struct err *e)
 {
-	if (!t->from.template)
-		return 0;
-	vm_keep_disk_names(vm, &t->from);
-	vm_keep_disk_names(vm, &t->to);
-	vms_refresh(t->daemon->vms);
-	return vm_overlays_check(
-		t->daemon->vms, t->name, &t->from, t->to.template ? &t->to : NULL, e);
+	return t->from.template ? vm_overlays_check(t->daemon->vms, t->name, &t->from,
+					  t->to.template ? &t->to : NULL, e)
+				: 0;
 }
 
-/* Everything except the write. */
+/* What the change means to others, whose files are read again. */
+static int edit_check_others(struct edit *t, struct err *e)
+{
+	const struct vm *vm;
+	int r;
+
+	vms_refresh(t->daemon->vms);
+	vm = verb_vm_after(t->daemon, t->name, e); /* it may be gone now */
+	if (!vm)
+		return e->number;
+	vm_keep_disk_names(vm, &t->from);
+	vm_keep_disk_names(vm, &t->to);
+	r = edit_check_template(t, e);
+	return r < 0 ? r : change_check(t->daemon, &t->from, &t->to, e);
+}
+
+/* Everything except the write. The VM may be gone afterwards, or another one. */
 static int edit_prepare(struct edit *t, const struct vm *vm, struct err *e)
 {
 	int r = edit_change_texts(t, e);
@@ -185,7 +206,7 @@ static int edit_prepare(struct edit *t, const struct vm *vm, struct err *e)
 	if (r == 0)
 		r = edit_may(t->daemon, t->by.role, &t->from, &t->to, e);
 	if (r == 0)
-		r = edit_check_template(t, vm, e);
+		r = edit_check_others(t, e);
 	if (r == 0)
 		r = quota_check(t->daemon, t->by.role, t->by.peer, t->name, &t->from, &t->to, e);
 	return r < 0 || t->by.force ? r : edit_refuse(&t->from, e);
@@ -273,7 +294,7 @@ static void edit_dry(struct edit *t, const struct vm *vm, struct request *r)
 	if (edit_prepare(t, vm, &e) < 0)
 		request_error(r, &e);
 	else
-		request_return(r, edit_result(t, vm));
+		request_return(r, edit_result(t, vms_find(t->daemon->vms, t->name)));
 	edit_free(t);
 }
 

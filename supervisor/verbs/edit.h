@@ -39,7 +39,8 @@ struct edit_by {
 };
 void edit_by_init(struct edit_by *by, const struct request *r);
 void edit_by_release(struct edit_by *by);
-/* words: as for set, stolen. Tells whether edit_set() would be refused now. */
+/* words: as for set, stolen. Tells whether edit_set() would be refused now;
+ * afterwards the VM may be gone. */
 int edit_may_set(const struct vm *vm, json_t *words, const struct edit_by *by, struct err *e);
 /* Waits for its turn. done: once, possibly before this returns. */
 typedef void edit_done_fn(void *data, const struct err *e);
@@ -50,5 +51,7 @@ void edit_set(
 json_t *edit_row(const struct vm *vm, const struct conf_edit_row *row, const char *file);
 /* Such rows of all keys and sections that differ. */
 json_t *edit_differences(const struct vm *vm, const struct conf_vm *from, const struct conf_vm *to);
+/* Completes such rows: each conflict is in a row with its key, or in the last one. */
+void edit_add_conflicts(json_t *rows, json_t *conflicts /* stolen */);
 
 #endif

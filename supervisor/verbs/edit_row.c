@@ -84,3 +84,39 @@ json_t *edit_differences(const struct vm *vm, const struct conf_vm *from, const 
 	conf_vm_diff(from, to, edit_row_on_difference, &(struct edit_diff){ vm, from, to, rows });
 	return rows;
 }
+
+/* Takes those out of the list that are about the key; about any if key is NULL. NULL: none. */
+static json_t *edit_row_take(json_t *conflicts, const char *key)
+{
+	json_t *text = NULL;
+
+	for (size_t i = 0; i < json_array_size(conflicts);) {
+		const json_t *one = json_array_get(conflicts, i);
+		const char *said = json_string_value(json_object_get(one, "text"));
+
+		if (key && !streq(json_string_value(json_object_get(one, "key")), key)) {
+			i++;
+			continue;
+		}
+		json_t *both = text ? json_sprintf("%s\n%s", json_string_value(text), said)
+				    : json_string(said);
+
+		json_decref(text);
+		text = both;
+		json_array_remove(conflicts, i);
+	}
+	return text ? text : json_null();
+}
+
+void edit_add_conflicts(json_t *rows, json_t *conflicts)
+{
+	const size_t n = json_array_size(rows);
+
+	for (size_t i = 0; i < n; i++) {
+		json_t *row = json_array_get(rows, i);
+		const char *key = json_string_value(json_array_get(row, 4));
+
+		json_array_append_new(row, edit_row_take(conflicts, i + 1 < n ? key : NULL));
+	}
+	json_decref(conflicts);
+}

@@ -183,6 +183,7 @@ static void prepare_on_begun(void *data, const json_t *result, const struct err 
 
 void verb_prepare(struct vm *vm, struct request *r)
 {
+	struct daemon *d = vm->daemon;
 	struct prepare *p;
 	struct edit_by by;
 	struct err e = ERR_INIT;
@@ -191,6 +192,11 @@ void verb_prepare(struct vm *vm, struct request *r)
 	/* before anything is done: could the line be written? */
 	if (edit_may_set(vm, prepare_words(), &by, &e) < 0) {
 		request_error(r, &e);
+		edit_by_release(&by);
+		return;
+	}
+	vm = verb_vm(d, r); /* the files were read again */
+	if (!vm) {
 		edit_by_release(&by);
 		return;
 	}

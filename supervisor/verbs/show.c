@@ -131,12 +131,28 @@ static json_t *verb_show_overlay_count(const struct vm *vm)
 	return names ? json_integer((json_int_t)json_array_size(names)) : json_null();
 }
 
+/* What takes effect without a restart: of the file, if it can be read. */
+static const struct conf_vm *verb_show_conf_live(const struct vm *vm)
+{
+	return vm->file.have_conf ? &vm->file.conf : verb_show_conf_now(vm);
+}
+
+static json_t *verb_show_tags(const struct vm *vm)
+{
+	const struct conf_list *tags = &verb_show_conf_live(vm)->tags;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < tags->n; i++)
+		json_array_append_new(list, json_string(tags->item[i]));
+	return list;
+}
+
 static json_t *verb_show_list_row(struct vm *vm, const json_t *strays, struct words *w)
 {
 	const struct conf_vm *c = verb_show_conf_now(vm);
 	_cleanup_(free_ptr) char *reason = vm_reason_text(vm);
 
-	return json_pack("[s, o, o, o, o, o, o, o, o, o, o, o, b, o]", vm->name,
+	return json_pack("[s, o, o, o, o, o, o, o, o, o, o, o, b, o, o]", vm->name,
 		verb_show_word(w, vm_state_name(vm->st.state)),
 		*reason ? json_string(reason) : verb_show_word(w, ""),
 		verb_show_health(vm, strays, w), verb_show_word(w, vm_want_name(vm->st.want)),
@@ -147,7 +163,7 @@ static json_t *verb_show_list_row(struct vm *vm, const json_t *strays, struct wo
 		verb_show_if_known(vm, verb_show_word(w, verb_show_accel_text(vm))),
 		verb_show_enabled(vm),
 		vm->file.problems ? json_null() : verb_show_word(w, verb_show_enable(vm)),
-		vm_outdated(vm), verb_show_overlay_count(vm));
+		vm_outdated(vm), verb_show_overlay_count(vm), verb_show_tags(vm));
 }
 
 /* A pattern without wildcards is a name: an empty list would say that nothing is wrong with a VM that
@@ -343,11 +359,12 @@ void verb_info(struct vm *vm, struct request *r)
 	}
 	c = verb_show_conf_now(vm);
 	networks_strays(vm->daemon->networks, vm->name, verb_show_stray, strays);
-	o = json_pack("{s:s, s:s, s:s, s:s, s:o, s:f, s:n, s:s?, s:s, s:o, s:o, s:s?, s:o}", "name",
-		vm->name, "state", vm_state_name(vm->st.state), "reason", reason, "want",
+	o = json_pack("{s:s, s:s, s:s, s:s, s:o, s:f, s:n, s:s?, s:o*, s:s, s:o, s:o, s:s?, s:o}",
+		"name", vm->name, "state", vm_state_name(vm->st.state), "reason", reason, "want",
 		vm_want_name(vm->st.want), "health", verb_show_health(vm, strays, &words), "since",
 		clock_shown(vm->st.since, vm->st.since_boot), "pid", "description",
-		vm->file.have_conf ? vm->file.conf.description : c->description, "uuid",
+		verb_show_conf_live(vm)->description, "tags",
+		verb_show_conf_live(vm)->tags.n ? verb_show_tags(vm) : NULL, "uuid",
 		c->uuid ? c->uuid : vm->identity.uuid, "cpus",
 		verb_show_if_known(vm, json_integer((json_int_t)c->cpus)), "memory",
 		verb_show_if_known(vm, json_integer((json_int_t)c->memory)), "machine",

@@ -56,15 +56,34 @@ def test_one_line_changes(daemon):
     assert daemon.ok("set", "a", "VM.Memory=32M") == "a: %s:3: Memory=32M already\n" % path(daemon)
     assert daemon.json("set", "a", "VM.CPUs=2", "NIC.lan.Link=down") == [
         {"vm": "a", "file": path(daemon), "line": 5, "section": "VM", "id": None, "key": "CPUs", "change": "added",
-         "value": "2", "was": "1", "section_added": False, "applies": None},
+         "value": "2", "was": "1", "section_added": False, "applies": None, "conflict": None},
         {"vm": "a", "file": path(daemon), "line": 12, "section": "NIC", "id": "lan", "key": "Link", "change": "added",
-         "value": "down", "was": "up", "section_added": True, "applies": None}]
+         "value": "down", "was": "up", "section_added": True, "applies": None, "conflict": None}]
     assert text(daemon).endswith("Path=a.raw\n\n[NIC lan]\nLink=down\n")
     assert daemon.ok("unset", "a", "VM.CPUs", "VM.Machine") == (
         "a: %s:5: CPUs removed (was 2); now 1\na: [VM] Machine=q35 already\n" % path(daemon))
     assert daemon.ok("set", "a", "VM.Owner+=alice,bob", "VM.Owner-=bob").splitlines()[-1].endswith(
         "Owner=alice (was alice, bob); applies now")
     assert leftovers(daemon) == []
+
+
+def test_tags(daemon):
+    """Words that are shown, also of a VM that runs and has not been restarted."""
+    daemon.image("a.raw")
+    daemon.write("a.vm", "[VM]\nMemory=16M\n[Disk root]\nPath=a.raw\n[NIC lan]\n")
+    assert daemon.ok("set", "a", "NIC.lan.Address=10.0.0.7", "VM.Tags+=web") == (
+        "a: %s:7: Address=10.0.0.7 (new)\na: %s:3: Tags=web (new); applies now\n" % (path(daemon), path(daemon)))
+    daemon.ok("unset", "a", "NIC.lan.Address")
+    daemon.micro("b")
+    assert "TAGS" in daemon.ok("list") and daemon.ok("list").splitlines()[1].split()[-1] == "web"
+    daemon.up("b")
+    assert daemon.info("b")["tags"] == [] and "tags:" not in daemon.ok("info", "b")
+    daemon.ok("set", "b", "VM.Tags+=web", "VM.Tags+=db prod")
+    assert daemon.info("b")["tags"] == ["web", "db", "prod"] and daemon.ok("diff", "b") == ""
+    assert "tags:        web, db, prod\n" in daemon.ok("info", "b")
+    daemon.ok("set", "b", "VM.Tags-=web", "VM.Tags-=prod")
+    assert {row["name"]: row["tags"] for row in daemon.rows("list")} == {"a": ["web"], "b": ["db"]}
+    assert "Tags: 'a!' is not a word of letters" in daemon.fails(2, "set", "a", "VM.Tags+=a!")
 
 
 def test_the_line_in_force_is_where_it_is(daemon):
@@ -106,6 +125,15 @@ def test_what_was_requested_is_recorded(daemon):
         ("set", "VM.Memory=32M VM.CPUs=2"), ("set", "VM.Memory=32M"),
         ("set-failed", "%s:3: Memory: '1X' is not a size such as 512M, at least 1M, at most 64T, a multiple of 1M" % path(daemon)),
         ("unset", "VM.CPUs")]
+
+
+def test_why_it_was_refused_is_recorded(daemon):
+    shop(daemon, "[X-Site]\nX-Managed=ansible\n")
+    for argv in (["set", "a", "VM.CPUs=2"], ["unset", "a", "VM.Memory"], ["enable", "a"], ["rename", "a", "b"],
+                 ["delete", "--yes", "a"]):
+        daemon.fails(3, *argv)
+        row = daemon.rows("history", "a")[-1]
+        assert row["event"] == argv[0] + "-failed" and "managed by 'ansible' (X-Managed=)" in row["reason"], row
 
 
 def test_a_dry_run_writes_nothing(daemon):

@@ -66,6 +66,13 @@ def test_all_of_it_is_there(daemon):
     assert identity(daemon, "a") == before
 
 
+def test_a_protected_one(daemon):
+    """Nothing is lost, and it stays protected."""
+    shop(daemon, vm="Protect=yes\n")
+    daemon.ok("rename", "a", "b")
+    assert "is protected" in daemon.fails(3, "delete", "--yes", "b")
+
+
 def test_never_started(daemon):
     """It keeps the UUID that users were told, and nothing is left of the old name."""
     shop(daemon)
