@@ -367,10 +367,22 @@ const struct api_verb api_verbs[] = {
 		"vmkeep-create own what they create, within their quota: their new images are called "
 		"NAME-ID.UUID.qcow2 (8 digits of the UUID); of those that are there, they may name as a "
 		"CD a file whose name ends in .iso, and in Base= those in images/." },
-	{ "vm-run", NULL, API_ROLE_CREATE, API_NO_TARGET, API_JOB,
+	{ "vm-run", "run", API_ROLE_CREATE, API_NO_TARGET, API_JOB | API_RUNS,
 	  .arg = {
-		{ "image", API_STRING, true, "IMAGE", "the image that its disk is based on, as in vm-create" },
+		{ "image", API_STRING, true, "IMAGE", "the image that its disk is based on, as in create --image" },
+		{ "command", API_WORDS, true, "COMMAND...",
+		  "the program and its arguments, after -- if these include options", .client = true },
+		{ "push", API_WORDS, false, "--push FILE:/PATH", "copy FILE into the guest before; may be repeated",
+		  .client = true },
+		{ "pull", API_WORDS, false, "--pull /PATH:FILE", "copy /PATH out of the guest afterwards, also if the "
+		  "command failed; may be repeated", .client = true },
 		{ "ttl", API_TIME, false, "--ttl TIME", "when it is ended in any case; no limit without it" },
+		{ "timeout", API_TIME, false, "--timeout TIME", "how long to wait for the guest agent, 5 minutes by default",
+		  .client = true },
+		{ "no-input", API_BOOL, false, "-n, --no-input", "the command's standard input is empty, and "
+		  "nothing is read from ours", .client = true },
+		{ "digest", API_STRING, false, "--digest DIGEST", "sha256:HEX or sha512:HEX, of an image that "
+		  "is a URL", .client = true },
 		{ "memory", API_STRING, false, "--memory SIZE", "the guest's memory, 1G if not given; without "
 		  "a unit in MiB" },
 		{ "cpus", API_STRING, false, "--cpus N", "the number of virtual CPUs" },
@@ -384,14 +396,17 @@ const struct api_verb api_verbs[] = {
 	  },
 	  .result = "the VM that there was; the answer comes when it is gone",
 	  .returns = { .members = api_ran },
-	  .help = "make a throw-away VM, which lives as long as this request",
-	  .text = "Makes and starts a VM whose disk is an overlay on the image, which stays as it is, and sends "
-		"RUN_STARTED with its name: run- and eight digits. When the connection ends, or the VM, or ttl is "
+	  .help = "run a command in a throw-away VM, which is gone when the command has ended",
+	  .text = "Makes and starts a VM whose disk is an overlay on the image, which stays as it is, waits for its "
+		"guest agent, copies files, and runs the command as guest exec does, with input and output as they "
+		"come. The exit code is the command's, or 125 if vmkeep itself failed; if no agent came, the last lines "
+		"of the console are printed. When the command, this client or the VM ends, or the time given with --ttl is "
 		"over, the VM is ended like pulling the plug, and its disk, file, history, logs, addresses and "
 		"user id are removed. If QEMU, the daemon or the host goes down, the next daemon does that. "
-		"Meanwhile it is in vm-list, where it counts for the quota of its owner; it can be looked at and killed, and its "
-		"guest used, but it cannot be changed, copied or started again. It has one disk of its own; further ones need ReadOnly=yes. Members of vmkeep-create may use "
-		"the images in images/ of the image directory." },
+		"Its name is run- and eight digits, which vm-run tells by RUN_STARTED. "
+		"Meanwhile it is in list, where it counts for the quota of its owner; it can be looked at and killed, and its "
+		"guest used, but it cannot be changed, copied or started again. It has one disk of its own; further ones need "
+		"ReadOnly=yes. Members of vmkeep-create may use the images in images/ of the image directory." },
 	{ "vm-set", "set", API_ROLE_OWNER, API_VM, API_JOB | API_KEEPS,
 	  .arg = {
 		FORCE_MANAGED,

@@ -69,8 +69,8 @@ static int args_unknown_option(const struct parser *p, const struct option *o, s
 
 	err_set(e, ERR_USAGE, "unknown option '%s'", word);
 	if (args_is_of_program(p))
-		return err_hint(e, "put -- before the command: vmkeep %s NAME -- COMMAND...",
-			p->a->verb->command);
+		return err_hint(e, "put -- before the command: vmkeep %s %s -- COMMAND...",
+			p->a->verb->command, api_verb_arg(p->a->verb, 0)->option);
 	if (near)
 		return err_hint(e, "did you mean '%s'?", near);
 	if (p->a->verb)
@@ -109,10 +109,13 @@ static int args_set_argument(
 	return json_object_set_new(to, arg->name, v);
 }
 
-/* "--no-wait" sets "wait" to false. */
-static const char *args_switch_value(const struct option *o)
+/* "--no-wait" sets "wait" to false, but "--no-input" is that argument's own name. */
+static const char *args_switch_value(const struct api_arg *arg, const struct option *o)
 {
-	return strncmp(o->word, "--no-", strlen("--no-")) == 0 ? "no" : "yes";
+	static const char no[] = "--no-";
+
+	return strncmp(o->word, no, strlen(no)) == 0 && strncmp(arg->name, no + 2, 3) != 0 ? "no"
+											   : "yes";
 }
 
 static int args_parse_common(
@@ -161,7 +164,8 @@ static int args_parse_option(struct parser *p, size_t *i, struct err *e)
 			continue;
 		if (args_take_value(p, arg->option, &o, i, e) < 0)
 			return -EINVAL;
-		return args_set_argument(p->a, arg, o.value ? o.value : args_switch_value(&o), e);
+		return args_set_argument(
+			p->a, arg, o.value ? o.value : args_switch_value(arg, &o), e);
 	}
 	for (unsigned id = 0; id < ARGS_COMMONS; id++)
 		if (option_is(args_common[id].option, &o))

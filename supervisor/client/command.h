@@ -76,14 +76,15 @@ int calls_run(struct command *c);
 int calls_begin(struct command *c);
 
 /* run functions of verbs beyond request and result; each opens by itself. */
-int check_run(struct command *c);	 /* check.c */
-int events_run(struct command *c);	 /* events.c */
-int stream_run(struct command *c);	 /* stream.c */
-int ssh_run(struct command *c);		 /* ssh.c */
-int create_run(struct command *c);	 /* create.c */
-int fetch_for_create(struct command *c); /* fetch.c: 0, or an exit code */
-int console_run(struct command *c);	 /* console.c */
-int start_run(struct command *c);	 /* also there: with --console */
+int check_run(struct command *c);     /* check.c */
+int events_run(struct command *c);    /* events.c */
+int stream_run(struct command *c);    /* stream.c */
+int ssh_run(struct command *c);	      /* ssh.c */
+int create_run(struct command *c);    /* create.c */
+int fetch_image(struct command *c);   /* fetch.c: 0, or an exit code */
+int throwaway_run(struct command *c); /* throwaway.c */
+int console_run(struct command *c);   /* console.c */
+int start_run(struct command *c);     /* also there: with --console */
 int start_status(const json_t *result);
 
 int editor_run(struct command *c); /* editor.c */

@@ -116,7 +116,7 @@ int create_run(struct command *c)
 	if (create_find_keys(c->args->arguments, &e) < 0 ||
 		create_find_data(c->args->arguments, &e) < 0)
 		return errors_print(NULL, &e);
-	code = fetch_for_create(c);
+	code = fetch_image(c);
 	create_find_user(c->args->arguments);
 	return code ? code : calls_run(c);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Before a create: fetches its image, if that is a URL, or in the catalogue and in no store yet. */
+/* Before create and run: fetches the image, if that is a URL, or in the catalogue and in no store yet. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,10 +58,15 @@ static char *fetch_store(const json_t *arguments)
 	return store;
 }
 
+static void fetch_print_nothing(struct command *c, const char *target, const json_t *result)
+{
+}
+
 /* Like the command that it stands for, but silent where that would disturb the output. */
 static int fetch_run(const struct command *c, json_t *arguments /* stolen */)
 {
-	static const struct command_form form = { .print = sentence_fetched };
+	static const struct command_form said = { .print = sentence_fetched },
+					 unsaid = { .print = fetch_print_nothing };
 	struct args a = *c->args;
 	struct command f = *c;
 	int code;
@@ -71,7 +76,7 @@ static int fetch_run(const struct command *c, json_t *arguments /* stolen */)
 	a.arguments = arguments;
 	f.args = &a;
 	f.verb = a.verb;
-	f.form = &form;
+	f.form = c->verb->traits & API_RUNS ? &unsaid : &said;
 	f.result = &a.verb->returns;
 	f.conn = (struct conn)CONN_INIT;
 	f.json = false;
@@ -111,7 +116,7 @@ static int fetch_look(
 	return e->number;
 }
 
-int fetch_for_create(struct command *c)
+int fetch_image(struct command *c)
 {
 	json_t *arguments = c->args->arguments;
 	const char *image = fetch_text(arguments, "image"),
@@ -125,10 +130,11 @@ int fetch_for_create(struct command *c)
 	json_t *request;
 
 	if (digest && !url)
-		err_set(&e, ERR_USAGE, "create: --digest goes with an --image that is a URL");
+		err_set(&e, ERR_USAGE, "%s: --digest goes with an image that is a URL",
+			c->verb->command);
 	else if (url && !conf_name_ok(name))
-		err_set(&e, ERR_USAGE, "create: '%s' does not end with a name for the image",
-			image);
+		err_set(&e, ERR_USAGE, "%s: '%s' does not end with a name for the image",
+			c->verb->command, image);
 	else if (image && !url && conf_name_ok(image))
 		fetch_look(c, arguments, image, &needed, &e);
 	if (e.number)

@@ -258,6 +258,7 @@ static const struct command_form forms[] = {
 	{ "vm-check", check_run, run_problems_print, .column = "severity", "error", ERR_INVALID_CONFIG },
 	{ "vm-diff", NULL, run_diff_print, .column = "key", NULL, ERR_DIFFERS },
 	{ "vms-shutdown", NULL, run_shutdown_print, dry_shutdown_print, run_shutdown_status },
+	{ "vm-run", throwaway_run },
 	{ "vm-create", create_run, create_print, create_print_dry },
 	{ "vm-set", NULL, edit_print, edit_print_dry },
 	{ "vm-unset", NULL, edit_print, edit_print_dry },

@@ -107,7 +107,7 @@ def an_unknown_command(p, daemon):
     assert "snapshot" in daemon.ok("help")
 
 
-@cure("put -- before the command: vmkeep %s NAME -- COMMAND...")
+@cure("put -- before the command: vmkeep %s %s -- COMMAND...")
 def an_option_of_the_program(p, daemon):
     daemon.micro("a")
     hint = p.refused("guest", "exec", "a", "uname", "-a", code=125)

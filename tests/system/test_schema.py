@@ -12,7 +12,7 @@ from test_image_fetch import server  # noqa: F401 (a fixture)
 
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None), "integer": int,
          "number": (int, float)}
-STREAMS = {"console", "log", "events"}
+STREAMS = {"console", "log", "events", "run"}
 GOLDEN = os.path.join(vmk.ROOT, "tests", "golden")
 
 

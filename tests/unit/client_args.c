@@ -98,6 +98,11 @@ static void a_line_becomes_a_request(void **state)
 		{ "stop --no-wait web1",		 "vm-stop web1 {\"wait\":false}"		 },
 		{ "--no-wait stop web1",		 "vm-stop web1 {\"wait\":false}"		 },
 		{ "--timeout=1 stop web1",		   "vm-stop web1 {\"timeout\":\"1\"}"	      },
+		{ "guest exec --no-input a true",
+			"guest-exec a {\"command\":[\"true\"]} own {\"no-input\":true}" },
+		{ "run debian --ttl 1h --push a:/b -- ls -l",
+			"vm-run {\"ttl\":\"1h\",\"image\":\"debian\"} own "
+			"{\"push\":[\"a:/b\"],\"command\":[\"ls\",\"-l\"]}" },
 		{ "stop -- --timeout",		       "vm-stop --timeout"			   },
 		{ "stop - web1",			 "vm-stop -,web1"				  },
 		{ "log -n 20 web1",		    "vm-log web1 {\"lines\":20}"		 },
