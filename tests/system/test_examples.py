@@ -166,7 +166,7 @@ NOT_RUN = {
     "clone kvm-demo": "kvm-demo runs here: test_clone.py", "rename kvm-demo": "likewise: test_rename.py",
     "delete --disks shop": "likewise: test_trash.py",
     "image fetch": "no network: test_image_fetch.py", "--image ": "it was not fetched: test_create_seed.py",
-    "prepare debian": "no VM here has that name: test_templates.py", "clone debian": "likewise", "--template debian": "likewise",
+    "prepare debian": "no VM here has that name: test_template_prepare.py", "clone debian": "likewise: test_template_clones.py", "--template debian": "likewise",
     "guest exec": "no guest agent in 512 bytes: test_exec.py", "guest push": "likewise", "guest pull": "likewise",
     "run builder": "likewise: test_run_command.py",
     "wait web1 ip": "web1 of this test is no Linux: test_network.py",
