@@ -9,7 +9,6 @@ import socket
 import ssl
 import sys
 import threading
-import time
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -31,14 +30,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"HTTP/1.1 200 OK\r\n")
             while True:  # until the client has enough
                 self.wfile.write(b"X-More: %s\r\n" % (b"x" * 4000))
-        if how == "endless":  # /endless/MIB: so much as fast as it gets, then slowly
+        if how == "endless":  # /endless/MIB: so much, and the end does not come
             self.send_response(200)
             self.end_headers()
             for _ in range(int(name)):
                 self.wfile.write(os.urandom(1 << 20))
-            while True:
-                self.wfile.write(os.urandom(1 << 16))
-                time.sleep(0.2)
+            self.wait()
+            return
         if not os.path.exists(name):
             self.send_error(404)
             return
@@ -56,8 +54,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(content[begin:len(content) // 2] if how in ("cut", "stop") else content[begin:])
         self.wfile.flush()
         if how == "stop":
-            time.sleep(3600)
+            self.wait()
         self.close_connection = True
+
+    def wait(self):
+        """Until the client leaves."""
+        self.wfile.flush()
+        with contextlib.suppress(OSError):
+            self.rfile.read()
 
 
 class Proxy(http.server.BaseHTTPRequestHandler):
