@@ -39,6 +39,12 @@ int vm_agent_call(struct vm *vm, const char *command, json_t *arguments /* stole
 /* As agent_extend(). */
 void vm_agent_extend(struct vm *vm, const void *data, double seconds);
 
+/* agent_run.c. Runs a program in the guest and polls it until it exits; the agent keeps the output until
+ * then. command: array of strings, the first one the program. The result is that of guest-exec-status.
+ * -errno: no callback. */
+int vm_agent_run(struct vm *vm, json_t *command /* stolen */, double timeout, agent_reply_fn *done,
+	void *data, struct err *e);
+
 /* agent_freeze.c. Freezes for at most that many seconds; the result is the number of file systems.
  * -errno: no callback. */
 int vm_agent_freeze(

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs a program in the guest with guest-exec and polls it until it exits. The agent keeps the
- * output until then, so it arrives all at once; it remains base64, as the agent sends it. As a
- * stream, and to copy files: guest/exec.h.
+ * Runs a program in the guest until it exits; its output arrives all at once, and remains base64, as the
+ * agent sends it. As a stream, and to copy files: guest/exec.h.
  */
 #include "base/base64.h"
 #include "base/mem.h"
@@ -11,26 +10,6 @@
 #include "supervisor/guest/exec.h"
 
 enum { EXEC_SECONDS = 60 };
-
-static const double look_first = 0.02, look_last = 1, look_growth = 1.5; /* seconds */
-
-struct exec {
-	struct daemon *daemon;
-	struct job *job;
-	char vm[64];
-	json_int_t pid; /* in the guest */
-	double timeout, deadline, every;
-	struct loop_timer look;
-};
-
-static void verb_exec_finish(struct exec *x, json_t *result /* stolen */, const struct err *e)
-{
-	struct err own;
-
-	loop_timer_stop(&x->look);
-	job_finish(x->job, result, e ? verb_guest_error(e, &own) : NULL);
-	free(x);
-}
 
 static json_t *verb_exec_output(const json_t *status, const char *key)
 {
@@ -52,66 +31,11 @@ static json_t *verb_exec_ended(const json_t *status)
 		verb_exec_output(status, "err-data"), "truncated", truncated ? json_true() : NULL);
 }
 
-static void verb_exec_look_again(struct exec *x)
+static void verb_exec_on_ended(void *data, const json_t *status, const struct err *e)
 {
-	loop_timer_start(&x->look, x->every);
-	x->every = x->every * look_growth < look_last ? x->every * look_growth : look_last;
-}
+	struct err own;
 
-static void verb_exec_on_status(void *data, const json_t *result, const struct err *e)
-{
-	struct exec *x = data;
-	struct err late = ERR_INIT;
-
-	if (e) {
-		verb_exec_finish(x, NULL, e);
-	} else if (json_is_true(json_object_get(result, "exited"))) {
-		verb_exec_finish(x, verb_exec_ended(result), NULL);
-	} else if (daemon_now() >= x->deadline) {
-		err_set(&late, ERR_TIMEOUT,
-			"not done within %.0f s: it is still running in the guest, as process "
-			"%" JSON_INTEGER_FORMAT,
-			x->timeout, x->pid);
-		err_hint(&late, "--timeout gives it more time");
-		verb_exec_finish(x, NULL, &late);
-	} else {
-		verb_exec_look_again(x);
-	}
-}
-
-static void verb_exec_look(struct exec *x)
-{
-	struct vm *vm = vms_find(x->daemon->vms, x->vm);
-	struct err e = ERR_INIT;
-
-	if (!vm)
-		err_set(&e, ERR_NOT_FOUND, "is gone");
-	else
-		vm_agent_call(vm, "guest-exec-status", json_pack("{s:I}", "pid", x->pid),
-			AGENT_SECONDS, verb_exec_on_status, x, &e);
-	if (e.number)
-		verb_exec_finish(x, NULL, &e);
-}
-
-static void verb_exec_on_look(void *data)
-{
-	verb_exec_look(data);
-}
-
-static void verb_exec_on_begun(void *data, const json_t *result, const struct err *e)
-{
-	struct exec *x = data;
-	const json_t *pid = json_object_get(result, "pid");
-	struct err own = ERR_INIT;
-
-	if (!e && !json_is_integer(pid))
-		err_set(&own, ERR_FAILED, "the guest agent's answer to guest-exec has no pid");
-	if (e || own.number) {
-		verb_exec_finish(x, NULL, e ? e : &own);
-		return;
-	}
-	x->pid = json_integer_value(pid);
-	verb_exec_look_again(x);
+	job_finish(data, e ? NULL : verb_exec_ended(status), e ? verb_guest_error(e, &own) : NULL);
 }
 
 /* --- as a stream --- */
@@ -147,29 +71,18 @@ static void verb_exec_stream(
 
 void verb_guest_exec(struct vm *vm, struct request *r)
 {
-	json_t *words, *arguments;
+	json_t *words = json_deep_copy(json_object_get(request_arguments(r), "command"));
 	struct err e = ERR_INIT;
-	struct exec *x;
+	struct job *job;
 
-	words = json_deep_copy(json_object_get(request_arguments(r), "command"));
 	if (request_bool(r, "stream", false)) {
 		verb_exec_stream(vm, r, words, request_time(r, "timeout", 0));
 		return;
 	}
-	arguments = json_pack("{s:O, s:b}", "path", json_array_get(words, 0), "capture-output", 1);
-	json_array_remove(words, 0);
-	json_object_set_new(arguments, "arg", words);
-	x = xcalloc(1, sizeof *x);
-	*x = (struct exec){ .daemon = vm->daemon,
-		.every = look_first,
-		.timeout = request_time(r, "timeout", EXEC_SECONDS) };
-	x->deadline = daemon_now() + x->timeout;
-	snprintf(x->vm, sizeof x->vm, "%s", vm->name);
-	loop_timer_init(&x->look, x->daemon->loop.ev, verb_exec_on_look, x);
-	x->job = verb_job(vm->daemon, r, vm);
-	if (vm_agent_call(vm, "guest-exec", arguments, AGENT_SECONDS, verb_exec_on_begun, x, &e) <
-		0)
-		verb_exec_finish(x, NULL, &e);
+	job = verb_job(vm->daemon, r, vm);
+	if (vm_agent_run(vm, words, request_time(r, "timeout", EXEC_SECONDS), verb_exec_on_ended,
+		    job, &e) < 0)
+		verb_exec_on_ended(job, NULL, &e);
 }
 
 /* --- files --- */

@@ -14,8 +14,6 @@
 
 enum { PREPARE_SECONDS = 300, SAID_MAX = 400 };
 
-static const double look_every = 0.2; /* seconds */
-
 static const char script[] =
 	"set -e\n"
 	"if command -v cloud-init >/dev/null; then cloud-init clean --logs; fi\n"
@@ -29,9 +27,6 @@ struct prepare {
 	struct daemon *daemon;
 	struct job *job;
 	char vm[64];
-	json_int_t pid; /* in the guest */
-	double timeout, deadline;
-	struct loop_timer look;
 	struct edit_by by;
 };
 
@@ -40,7 +35,6 @@ static void prepare_finish(struct prepare *p, const struct err *e)
 	const struct vm *vm = p->daemon->emit ? vms_find(p->daemon->vms, p->vm) : NULL;
 	struct err own;
 
-	loop_timer_stop(&p->look);
 	job_finish(p->job,
 		e ? NULL
 		  : json_pack("{s:s}", "state", vm ? vm_state_name(vm->st.state) : "stopped"),
@@ -126,7 +120,7 @@ static void prepare_explain(const json_t *status, struct err *e)
 	buf_release(&said);
 }
 
-static void prepare_on_status(void *data, const json_t *status, const struct err *failed)
+static void prepare_on_ended(void *data, const json_t *status, const struct err *failed)
 {
 	struct prepare *p = data;
 	const json_t *code = json_object_get(status, "exitcode");
@@ -134,17 +128,6 @@ static void prepare_on_status(void *data, const json_t *status, const struct err
 
 	if (failed) {
 		prepare_finish(p, failed);
-	} else if (!json_is_true(json_object_get(status, "exited"))) {
-		if (daemon_now() < p->deadline) {
-			loop_timer_start(&p->look, look_every);
-			return;
-		}
-		err_set(&e, ERR_TIMEOUT,
-			"the script in the guest, process %" JSON_INTEGER_FORMAT
-			", is not done within %.0f s",
-			p->pid, p->timeout);
-		err_hint(&e, "--timeout gives it more time");
-		prepare_finish(p, &e);
 	} else if (json_is_integer(code) && json_integer_value(code) == 0) {
 		job_progress(p->job, 0, 0, "shutting it down");
 		prepare_write(p);
@@ -152,33 +135,6 @@ static void prepare_on_status(void *data, const json_t *status, const struct err
 		prepare_explain(status, &e);
 		prepare_finish(p, &e);
 	}
-}
-
-static void prepare_on_look(void *data)
-{
-	struct prepare *p = data;
-	struct err e = ERR_INIT;
-	struct vm *vm = prepare_vm(p, &e);
-
-	if (!vm || vm_agent_call(vm, "guest-exec-status", json_pack("{s:I}", "pid", p->pid),
-			   AGENT_SECONDS, prepare_on_status, p, &e) < 0)
-		prepare_finish(p, &e);
-}
-
-static void prepare_on_begun(void *data, const json_t *result, const struct err *failed)
-{
-	struct prepare *p = data;
-	const json_t *pid = json_object_get(result, "pid");
-	struct err e = ERR_INIT;
-
-	if (!failed && !json_is_integer(pid))
-		err_set(&e, ERR_FAILED, "the guest agent's answer to guest-exec has no pid");
-	if (failed || e.number) {
-		prepare_finish(p, failed ? failed : &e);
-		return;
-	}
-	p->pid = json_integer_value(pid);
-	loop_timer_start(&p->look, look_every);
 }
 
 void verb_prepare(struct vm *vm, struct request *r)
@@ -201,17 +157,11 @@ void verb_prepare(struct vm *vm, struct request *r)
 		return;
 	}
 	p = xcalloc(1, sizeof *p);
-	*p = (struct prepare){ .daemon = vm->daemon,
-		.timeout = request_time(r, "timeout", PREPARE_SECONDS),
-		.by = by };
-	p->deadline = daemon_now() + p->timeout;
+	*p = (struct prepare){ .daemon = vm->daemon, .by = by };
 	snprintf(p->vm, sizeof p->vm, "%s", vm->name);
-	loop_timer_init(&p->look, p->daemon->loop.ev, prepare_on_look, p);
 	p->job = verb_job(vm->daemon, r, vm);
 	job_progress(p->job, 0, 0, "cleaning up in the guest");
-	if (vm_agent_call(vm, "guest-exec",
-		    json_pack("{s:s, s:[s, s], s:b}", "path", "/bin/sh", "arg", "-c", script,
-			    "capture-output", 1),
-		    AGENT_SECONDS, prepare_on_begun, p, &e) < 0)
+	if (vm_agent_run(vm, json_pack("[s, s, s]", "/bin/sh", "-c", script),
+		    request_time(r, "timeout", PREPARE_SECONDS), prepare_on_ended, p, &e) < 0)
 		prepare_finish(p, &e);
 }

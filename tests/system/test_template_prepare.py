@@ -43,7 +43,7 @@ def test_prepare_fails_in_the_guest(daemon, linux):
     before = text(daemon, "t.vm")
     check_refused(daemon, 8, "exit status 3, and said: no disk", "template", "prepare", "t")
     console.run("printf '#!/bin/sh\\nsleep 1000\\n' >/bin/cloud-init")
-    check_refused(daemon, 6, "is not done within 1 s", "template", "prepare", "t", "--timeout", "1")
+    check_refused(daemon, 6, "not done within 1 s: it is still running in the guest", "template", "prepare", "t", "--timeout", "1")
     daemon.write("t.vm", before.replace("[VM]\n", "[VM]\nX-Managed=ansible\n"))
     check_refused(daemon, 3, "is managed by 'ansible'", "template", "prepare", "t")
     daemon.write("t.vm", before)
