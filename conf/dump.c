@@ -24,16 +24,6 @@ static void dump_begin(struct dump *d)
 	d->begun = true;
 }
 
-/* Doubles a literal %, which the parser would take for a specifier. */
-static void dump_add_value(struct buf *out, const char *text)
-{
-	for (; *text; text++) {
-		if (*text == '%')
-			buf_addc(out, '%');
-		buf_addc(out, *text);
-	}
-}
-
 static void dump_key(struct dump *d, const struct conf_key *k, const void *object)
 {
 	size_t n = conf_value_count(k, object);
@@ -49,7 +39,7 @@ static void dump_key(struct dump *d, const struct conf_key *k, const void *objec
 		if (d->all || !streq(text.data, k->preset)) {
 			dump_begin(d);
 			buf_printf(d->out, "%s=", k->name);
-			dump_add_value(d->out, text.data);
+			conf_add_literal(d->out, text.data);
 			buf_addc(d->out, '\n');
 		}
 		buf_release(&text);

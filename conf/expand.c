@@ -1,6 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "conf/value.h"
 
+void conf_add_literal(struct buf *out, const char *value)
+{
+	for (; *value; value++) {
+		if (*value == '%')
+			buf_addc(out, '%');
+		buf_addc(out, *value);
+	}
+}
+
+char *conf_literal(const char *value)
+{
+	struct buf b = BUF_INIT;
+
+	conf_add_literal(&b, value);
+	return buf_steal(&b);
+}
+
 /* Adds what fits; subtracts from room what writing it again would take. */
 static bool expand_add(char *out, size_t *len, const char *text, size_t *room)
 {

@@ -39,6 +39,9 @@ bool conf_list_add(struct conf_list *l, struct arena *a, const char *item); /* f
 struct conf_specifiers {
 	const char *name, *uuid, *state;
 };
+/* The same value, as text to be expanded: a % begins a specifier. */
+void conf_add_literal(struct buf *out, const char *value);
+char *conf_literal(const char *value); /* owned */
 /* Expands into out. Returns NULL, or what is wrong. Written back with each % doubled, the result
  * is at most room bytes. */
 const char *conf_expand(char out[CONF_LINE_MAX + 1], const char *text, size_t room,

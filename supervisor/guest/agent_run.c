@@ -96,7 +96,8 @@ int vm_agent_run(struct vm *vm, json_t *command, double timeout, agent_reply_fn 
 		.data = data };
 	snprintf(x->vm, sizeof x->vm, "%s", vm->name);
 	loop_timer_init(&x->look, vm->daemon->loop.ev, agent_run_on_look, x);
-	if (vm_agent_call(vm, "guest-exec", arguments, AGENT_SECONDS, agent_run_on_begun, x, e) == 0)
+	if (vm_agent_call(vm, "guest-exec", arguments, AGENT_SECONDS, agent_run_on_begun, x, e) ==
+		0)
 		return 0;
 	free(x);
 	return e->number;

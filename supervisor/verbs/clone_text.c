@@ -11,7 +11,7 @@
 #include "conf/edit.h"
 #include "conf/load.h"
 #include "conf/reader.h"
-#include "conf/schema.h"
+#include "conf/value.h"
 
 struct text {
 	struct conf_edit *ed;
@@ -146,16 +146,6 @@ static char *text_image(const struct conf_disk *d, const struct clone_place *p)
 	return xasprintf("%.*s%s-%s.%s", dir, d->path, p->how->name, d->id, text_format(d, p->how));
 }
 
-/* A % begins a specifier. */
-static char *text_literal(const char *path)
-{
-	struct buf b = BUF_INIT;
-
-	for (; *path; path++)
-		buf_printf(&b, "%s%c", *path == '%' ? "%" : "", *path);
-	return b.data;
-}
-
 /* It has a name of its own already, by a specifier or without Path=. */
 static bool text_is_named(
 	const struct conf_disk *was, const struct conf_disk *is, const struct clone_how *how)
@@ -166,11 +156,11 @@ static bool text_is_named(
 
 static void text_base(struct text *t, const struct conf_disk *was)
 {
-	_cleanup_(free_ptr) char *own = text_literal(was->path);
+	_cleanup_(free_ptr) char *own = conf_literal(was->path);
 
 	text_change(t, "Disk.%s.Base=%s", was->id, own);
 	for (size_t i = 0; i < was->base.n; i++) {
-		_cleanup_(free_ptr) char *next = text_literal(was->base.item[i]);
+		_cleanup_(free_ptr) char *next = conf_literal(was->base.item[i]);
 
 		text_change(t, "Disk.%s.Base+=%s", was->id, next);
 	}
@@ -189,7 +179,7 @@ static void text_place(struct text *t, struct clone_image *image, const struct c
 		image->path = xstrdup(is->path);
 	} else {
 		image->path = text_image(was, p);
-		written = text_literal(image->path);
+		written = conf_literal(image->path);
 		text_change(t, "Disk.%s.Path=%s", was->id, written);
 		if (text_moves(was))
 			text_change(t, "Disk.%s.Store", was->id);

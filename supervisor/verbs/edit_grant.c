@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "conf/value.h"
 #include "supervisor/verbs/edit.h"
 
 static void edit_grant(struct conf_edit *ed, const char *fmt, ...)
@@ -23,17 +24,12 @@ static void edit_grant(struct conf_edit *ed, const char *fmt, ...)
 	conf_edit_set(ed, word, &ignored);
 }
 
-/* A % begins a specifier. */
 static void edit_grant_path(
 	struct conf_edit *ed, const struct conf_disk *d, const char *key, const char *path)
 {
-	struct buf b = BUF_INIT;
+	_cleanup_(free_ptr) char *text = conf_literal(path);
 
-	for (; *path; path++)
-		buf_printf(&b, "%s%c", *path == '%' ? "%" : "", *path);
-	edit_grant(
-		ed, "%s.%s.%s=%s", d->cdrom ? "CDROM" : "Disk", d->id, key, b.data ? b.data : "");
-	buf_release(&b);
+	edit_grant(ed, "%s.%s.%s=%s", d->cdrom ? "CDROM" : "Disk", d->id, key, text);
 }
 
 static void edit_grant_disk(struct conf_edit *ed, const struct conf_disk *d)
