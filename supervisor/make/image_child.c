@@ -152,6 +152,8 @@ static json_t *image_base(struct image *m, struct err *e)
 
 static json_t *image_overlay(struct image *m, struct err *e)
 {
+	if (image_is_read_only(m, e))
+		return NULL;
 	if (mkdirat(m->dir, IMAGE_OVERLAYS, 0700) == 0 || errno == EEXIST)
 		return image_size(m, e);
 	err_errno(e, "create '%s/" IMAGE_OVERLAYS "'", m->store);

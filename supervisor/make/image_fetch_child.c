@@ -119,10 +119,8 @@ json_t *image_begin(struct image *m, struct err *e)
 	bool there = false;
 	struct stat st;
 
-	if (json_is_true(json_object_get(m->request, "read_only"))) {
-		err_set(e, ERR_CONFLICT, "store '%s' is read-only", image_text(m, "name"));
+	if (image_is_read_only(m, e))
 		return NULL;
-	}
 	dir = image_open_dir(m, true, e);
 	if (dir < 0 || !image_may_begin(m, dir, &there, e))
 		return NULL;

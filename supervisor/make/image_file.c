@@ -20,6 +20,14 @@ const char *image_text(const struct image *m, const char *key)
 	return asked_text(m->request, key);
 }
 
+bool image_is_read_only(const struct image *m, struct err *e)
+{
+	if (!json_is_true(json_object_get(m->request, "read_only")))
+		return false;
+	err_set(e, ERR_CONFLICT, "store '%s' is read-only", image_text(m, "name"));
+	return true;
+}
+
 int image_openat2(int dir, const char *path, int flags, mode_t mode)
 {
 	struct open_how how = { .flags = (unsigned)flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,

@@ -25,6 +25,7 @@ struct image_origin {
 
 /* image_file.c */
 const char *image_text(const struct image *m, const char *key); /* of the request; "": none */
+bool image_is_read_only(const struct image *m, struct err *e);	/* by vmkeep.conf */
 int image_openat2(int dir, const char *path, int flags, mode_t mode);
 int image_open_dir(const struct image *m, bool make, struct err *e); /* images/ */
 bool image_is_digest(const char *hex);

@@ -3,6 +3,7 @@
 client, its time, its guest, QEMU, the daemon or the host, nothing of it is left: no file, process, uid, address or log."""
 import contextlib
 import os
+import shutil
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ import vmk
 from steps import Steps
 from test_creators import ALICE, BOB, quota
 from test_edit import path
+from test_stores import place, stores
 from walk import walk
 
 SMALL = {"image": "any", "memory": "16M", "firmware": "bios", "network": ["none"]}
@@ -335,7 +337,18 @@ def test_what_it_cannot_be(daemon, key):
     assert key not in daemon.ok("cat", run.name)
     daemon.kill(daemon.info(run.name)["pid"])
     assert run.result()["reason"].startswith("crashed")
-    assert os.listdir(daemon.images) == [".run", "images"] or sorted(os.listdir(daemon.images)) == [".run", "images"]
+    assert sorted(os.listdir(daemon.images)) == [".run", "images"]
+    nothing(daemon)
+
+
+def test_a_store_that_is_read_only(daemon):
+    """Nothing is made in it, no folder either."""
+    stores(daemon, nas="ReadOnly=yes\n")
+    image(daemon)
+    shutil.copytree(os.path.join(daemon.images, "images"), os.path.join(place(daemon), "images"))
+    error = Run(daemon, keys=["Disk.root.Store=nas"]).error()
+    assert (error.error_class, error.desc) == ("Conflict", "store 'nas' is read-only")
+    assert os.listdir(place(daemon)) == ["images"]
     nothing(daemon)
 
 
