@@ -277,3 +277,11 @@ bool peer_is(const struct peer *p, const char *owner)
 		return peer_in_group(p, (gid_t)peer_group_named(owner));
 	return peer_user_named(owner) == (int64_t)p->uid;
 }
+
+bool peer_owns(const struct peer *p, const struct conf_list *owner)
+{
+	for (size_t i = 0; i < owner->n; i++)
+		if (peer_is(p, owner->item[i]))
+			return true;
+	return false;
+}

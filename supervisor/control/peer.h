@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "conf/vm.h"
 #include "supervisor/api/api.h"
 
 enum { PEER_NAME = 64 };
@@ -44,5 +45,6 @@ enum api_role peer_role(const struct peer *p, const struct peer_groups *g);
 bool peer_is_jail(const struct peer *p);
 /* owner: user or @group, by name in /etc/passwd and /etc/group, or by number. */
 bool peer_is(const struct peer *p, const char *owner);
+bool peer_owns(const struct peer *p, const struct conf_list *owner); /* is it one of these? */
 
 #endif

@@ -210,8 +210,5 @@ struct peer *request_peer(const struct request *r)
 
 bool request_owns(const struct request *r, const struct conf_list *owner)
 {
-	for (size_t i = 0; i < owner->n; i++)
-		if (peer_is(r->peer, owner->item[i]))
-			return true;
-	return false;
+	return peer_owns(r->peer, owner);
 }

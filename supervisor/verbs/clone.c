@@ -47,13 +47,9 @@ static void clone_free(struct clone *t)
 /* What a copy shows of a VM's disks is for its owner; a template is meant to be copied. */
 static int clone_may_read(const struct clone *t, const struct vm *vm, struct err *e)
 {
-	const struct conf_list *owner = &vm->file.conf.owner;
-
-	if (!t->owner || (vm->file.have_conf && vm->file.conf.template))
+	if (!t->owner || (vm->file.have_conf && vm->file.conf.template) ||
+		peer_owns(t->peer, &vm->file.conf.owner))
 		return 0;
-	for (size_t i = 0; i < owner->n; i++)
-		if (peer_is(t->peer, owner->item[i]))
-			return 0;
 	return err_set(e, ERR_PERMISSION,
 		"permission denied: %s may only clone templates and VMs that are %s's own",
 		t->peer->user, t->peer->user);

@@ -75,14 +75,6 @@ static bool name_is_in(const struct conf_list *list, const char *name)
 	return false;
 }
 
-static bool name_owns(const struct peer *peer, const struct vm *vm)
-{
-	for (size_t i = 0; i < vm->file.conf.owner.n; i++)
-		if (peer_is(peer, vm->file.conf.owner.item[i]))
-			return true;
-	return false;
-}
-
 int create_name_free_for(const struct daemon *d, const char *name, enum api_role role,
 	const struct peer *peer, struct err *e)
 {
@@ -92,7 +84,7 @@ int create_name_free_for(const struct daemon *d, const char *name, enum api_role
 				  : name_is_in(&vm->file.conf.requires, name) ? "Requires"
 									      : NULL;
 
-		if (key && !name_owns(peer, vm))
+		if (key && !peer_owns(peer, &vm->file.conf.owner))
 			return err_set(e, ERR_PERMISSION,
 				"only an operator may give it this name: VM '%s' has %s=%s",
 				vm->name, key, name);
