@@ -280,9 +280,12 @@ def test_create(daemon, store):
 
 
 def test_clone(daemon, store):
-    """The copy of a volume is an image in the default store."""
+    """The copy of a volume is an image in the default store; nothing is based on one."""
     for lines, path in (("Size=1M\n", "a-root"), ("Size=1M\n", "other")):
         ran(daemon, path=path, lines=lines)
+        daemon.ok("set", "a", "VM.Template=yes")
+        said = daemon.fails(3, "clone", "a", "b", "--linked")
+        assert "disk 'root' is a volume: no disk can be based on it" in said and "vmkeep clone a NEW copies it" in said
         daemon.ok("clone", "a", "b")
         image = os.path.join(daemon.images, "b-root.raw")
         assert os.path.getsize(image) == 1 << 20 and "b-root" not in store.volumes()

@@ -34,6 +34,15 @@ def test_a_linked_clone(daemon):
     daemon.up("c")
 
 
+def test_a_full_copy(daemon):
+    """It does not need the template any more."""
+    template(daemon)
+    daemon.ok("clone", "t", "a")
+    assert daemon.info("t").get("overlays") is None and "Base=" not in text(daemon, "a.vm")
+    daemon.ok("delete", "t", "--yes", "--disks")
+    daemon.up("a")
+
+
 def test_a_raw_template_with_several_disks(daemon):
     """In a store and a folder, with a drop-in and a specifier; what is only read is shared."""
     store = os.path.join(daemon.base, "nas")
