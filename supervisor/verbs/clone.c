@@ -20,7 +20,6 @@
 #include "supervisor/make/template.h"
 #include "supervisor/qemu/device.h"
 #include "supervisor/start/start.h"
-#include "supervisor/verbs/create.h"
 #include "supervisor/verbs/verb.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/revert.h"
@@ -31,6 +30,7 @@ static void clone_free(struct clone *t)
 {
 	copies_free(t->copies);
 	quota_release(&t->claim);
+	create_name_release(&t->name);
 	clone_images_release(t->image, t->images);
 	buf_release(&t->text);
 	peer_unref(t->peer);
@@ -65,11 +65,39 @@ static int clone_may(const struct clone *t, struct vm *vm, struct err *e)
 	}
 	if (vm->file.problems)
 		return err_set(e, ERR_INVALID_CONFIG, "%s", vm->file.problems);
+	if (vm->busy && !t->held) {
+		err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
+		return err_hint(e, "vmkeep jobs shows its progress");
+	}
 	if (vm_revert_check(vm, e) < 0)
 		return e->number;
 	/* one that was never started has no uid yet, which reads the images */
 	return vm_complete_identity(vm, &vm->file.conf, e) < 0 ? e->number
 							       : vm_draft_identity(vm, e);
+}
+
+/* Nothing writes to its disks or deletes it until clone_let_go(). Of a template, several clones can be
+ * made at once. */
+static void clone_hold(struct clone *t, struct vm *vm)
+{
+	t->held = true;
+	if (vm->file.conf.template)
+		vm->lent++;
+	else
+		vm->busy = CLONING;
+}
+
+static void clone_let_go(struct clone *t)
+{
+	struct vm *vm = t->held && t->daemon->emit ? vms_find(t->daemon->vms, t->from) : NULL;
+
+	t->held = false;
+	if (vm && vm->busy == CLONING) {
+		vm->busy = NULL;
+		vm_idle(vm);
+	} else if (vm && vm->lent) { /* else it is another one of that name */
+		vm->lent--;
+	}
 }
 
 /* --- the copies --- */
@@ -113,16 +141,6 @@ static int clone_add_images(struct clone *t, struct vm *vm, struct err *e)
 }
 
 /* --- the end --- */
-
-static void clone_let_go(const struct clone *t)
-{
-	struct vm *vm = t->daemon->emit ? vms_find(t->daemon->vms, t->from) : NULL;
-
-	if (vm && !t->linked && t->job && vm->busy == CLONING) {
-		vm->busy = NULL;
-		vm_idle(vm);
-	}
-}
 
 static json_t *clone_result(const struct clone *t)
 {
@@ -172,6 +190,7 @@ static void clone_on_written(void *data, const struct err *failed)
 	}
 	vm = t->daemon->emit ? vms_get(t->daemon->vms, t->to, &e) : NULL;
 	quota_release(&t->claim);
+	create_name_release(&t->name);
 	if (vm)
 		vm_history(vm, t->words ? "create" : "clone", t->job->who, t->from);
 	clone_let_go(t);
@@ -216,14 +235,12 @@ static void clone_copy(struct clone *t, struct vm *vm)
 static void clone_on_sized(void *data, const uint64_t *size, const struct err *failed)
 {
 	struct clone *t = data;
-	struct vm *vm = t->daemon->emit ? vms_find(t->daemon->vms, t->from) : NULL;
 	struct err e = ERR_INIT;
+	struct vm *vm = failed ? NULL : verb_vm_after(t->daemon, t->from, &e);
 
 	if (failed)
 		err_copy(&e, failed);
-	else if (!vm)
-		err_set(&e, ERR_FAILED, "'%s' went away", t->from);
-	else
+	else if (vm && clone_may(t, vm, &e) == 0)
 		clone_make_text(t, vm, size, true, &e);
 	if (!vm || e.number)
 		clone_fail(t, &e);
@@ -247,8 +264,10 @@ static void clone_begin(struct clone *t, struct vm *vm)
 	}
 	if (!t->dry)
 		clone_begin_job(t, vm);
-	if (!linked)
-		vm->busy = CLONING;
+	if (!t->dry) {
+		clone_hold(t, vm);
+		create_name_claim(&t->name, t->to);
+	}
 	if (!ask) {
 		clone_copy(t, vm);
 		return;

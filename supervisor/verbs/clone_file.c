@@ -3,6 +3,7 @@
 #include "supervisor/verbs/clone_private.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "conf/edit.h"
 #include "conf/load.h"
 #include "supervisor/core/daemon.h"
@@ -86,6 +87,21 @@ static int clone_check_text(
 	return r;
 }
 
+/* What was checked, asked for and measured is what is written. */
+static int clone_check_version(
+	struct clone *t, const struct conf_source *src, size_t n, struct err *e)
+{
+	uint64_t version = n;
+
+	for (size_t i = 0; i < n; i++)
+		version = version * 31 + (text_hash64(src[i].text, src[i].len) ^
+						 text_hash64(src[i].file, strlen(src[i].file)));
+	if (t->version && (t->version != version || edit_is_writing(t->from)))
+		return err_set(e, ERR_CONFLICT, "'%s' was changed in the meantime", t->from);
+	t->version = version;
+	return 0;
+}
+
 int clone_make_text(
 	struct clone *t, const struct vm *vm, const uint64_t *size, bool whole, struct err *e)
 {
@@ -106,6 +122,10 @@ int clone_make_text(
 	if (!texts)
 		return e->number;
 	src = conf_texts_sources(texts, &n);
+	if (clone_check_version(t, src, n, e) < 0) {
+		conf_texts_free(texts);
+		return e->number;
+	}
 	free(t->like);
 	t->like = xstrdup(src->file);
 	clone_images_release(t->image, t->images);

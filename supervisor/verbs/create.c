@@ -24,11 +24,13 @@ struct create {
 	json_t *conflicts; /* with other VMs */
 	bool start, dry;
 	struct quota_claim claim;
+	struct create_claim name;
 };
 
 static void create_free(struct create *c)
 {
 	quota_release(&c->claim);
+	create_name_release(&c->name);
 	create_text_release(&c->t);
 	json_decref(c->conflicts);
 	free(c->iso);
@@ -79,6 +81,7 @@ static void create_on_written(void *data, const struct err *failed)
 	struct vm *vm = failed ? NULL : verb_vm_after(c->daemon, c->t.name, &e);
 
 	quota_release(&c->claim);
+	create_name_release(&c->name);
 	if (vm)
 		vm_history(vm, "create", c->job->who, NULL);
 	if (vm && c->start && once_set(vm, c->iso, true, &e) == 0 &&
@@ -171,6 +174,8 @@ static int create_prepare(struct create *c, struct err *e)
 		create_name_free_for(c->daemon, t->name, t->role, t->peer, e) < 0 ||
 		create_dropins_may(c->daemon, t->name, NULL, 0, e) < 0)
 		return e->number;
+	if (!c->dry)
+		create_name_claim(&c->name, t->name);
 	if (owner)
 		t->granted = xasprintf("[VM]\nUUID=%s\nOwner=%s\n", t->uuid, owner);
 	t->words = create_words(request_arguments(c->r), t->uuid, owner, e);

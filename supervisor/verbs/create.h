@@ -56,8 +56,16 @@ int create_words_size(json_t *words, uint64_t size, struct err *e);
 #define CREATE_CD "CDROM.cd."
 bool create_words_installs(const json_t *arguments);
 
+/* A name from create_name_may() on until its file is there. Embedded; zero: none. */
+struct create_claim {
+	struct create_claim *next;
+	const char *name; /* borrowed */
+};
+void create_name_claim(struct create_claim *c, const char *name);
+void create_name_release(struct create_claim *c);
+
 /* Names are unique regardless of case, and as DNS names; and no state of a VM whose file is gone is
- * taken over. Not pure: create_name.c */
+ * taken over; one that is claimed is not free either. Not pure: create_name.c */
 struct daemon;
 int create_name_may(struct daemon *d, const char *name, struct err *e);
 /* VMs of others wait for a VM or network of that name, so that whoever has it can hold up their start. */

@@ -12,6 +12,24 @@
 #include "supervisor/verbs/create.h"
 #include "supervisor/vm/vanished.h"
 
+static struct create_claim *claims;
+
+void create_name_claim(struct create_claim *c, const char *name)
+{
+	*c = (struct create_claim){ claims, name };
+	claims = c;
+}
+
+void create_name_release(struct create_claim *c)
+{
+	struct create_claim **at = &claims;
+
+	while (*at && *at != c)
+		at = &(*at)->next;
+	if (*at)
+		*at = c->next;
+}
+
 struct name_clash {
 	const char *name;
 	char dns[64], other[64]; /* other "": none */
@@ -44,6 +62,17 @@ static int name_check_state(struct vms *vms, const char *name, struct err *e)
 	return err_hint(e, "vmkeep forget %s removes it; or choose another name", name);
 }
 
+/* Both files would be refused once they are there. */
+static int name_check_claims(struct name_clash *clash, struct err *e)
+{
+	for (const struct create_claim *c = claims; c && !clash->other[0]; c = c->next)
+		name_on_vm(clash, c->name);
+	if (!clash->other[0])
+		return 0;
+	err_set(e, ERR_CONFLICT, "a VM '%s' is being made", clash->other);
+	return err_hint(e, "vmkeep jobs shows its progress");
+}
+
 int create_name_may(struct daemon *d, const char *name, struct err *e)
 {
 	struct name_clash clash = { .name = name };
@@ -64,6 +93,8 @@ int create_name_may(struct daemon *d, const char *name, struct err *e)
 		return err_hint(
 			e, "choose a name that differs in more than case, and as a DNS name");
 	}
+	if (name_check_claims(&clash, e) < 0)
+		return e->number;
 	return name_check_state(d->vms, name, e);
 }
 

@@ -270,6 +270,11 @@ static int edit_write(struct edit *t, struct err *e)
 	return r < 0 ? r : 1;
 }
 
+bool edit_is_writing(const char *vm)
+{
+	return first && streq(first->name, vm);
+}
+
 static void edit_begin_next(void)
 {
 	struct edit *t;

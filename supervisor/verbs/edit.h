@@ -47,6 +47,9 @@ typedef void edit_done_fn(void *data, const struct err *e);
 void edit_set(
 	struct vm *vm, json_t *words, const struct edit_by *by, edit_done_fn *done, void *data);
 
+/* Are the files of this VM being written just now, after all checks? */
+bool edit_is_writing(const char *vm);
+
 /* One row of the verb's table, see api_edit_row. */
 json_t *edit_row(const struct vm *vm, const struct conf_edit_row *row, const char *file);
 /* Such rows of all keys and sections that differ. */

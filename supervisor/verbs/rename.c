@@ -33,6 +33,7 @@ struct rename {
 	char uuid[37];
 	bool never_ran;
 	enum api_role role;
+	struct create_claim name; /* to */
 
 	struct conf_texts *texts;
 	const struct conf_source *src; /* in texts */
@@ -47,6 +48,7 @@ static void rename_free(struct rename *t)
 		buf_release(&t->text[i]);
 		free(t->place[i]);
 	}
+	create_name_release(&t->name);
 	conf_texts_free(t->texts);
 	free(t->old_dropins);
 	free(t->new_dropins);
@@ -343,6 +345,7 @@ void verb_rename(struct vm *vm, struct request *r)
 	}
 	t->job = verb_job(t->daemon, r, vm);
 	vm->busy = RENAMING;
+	create_name_claim(&t->name, t->to);
 	if (rename_run(t, &e) < 0)
 		rename_finish(t, &e);
 }

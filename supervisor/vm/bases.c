@@ -156,11 +156,51 @@ static bool bases_names(const json_t *names, const char *name)
 	return false;
 }
 
+static bool bases_has_disk(const struct conf_vm *c, const char *image, const char *image_dir)
+{
+	char path[PATH_MAX];
+
+	for (size_t i = 0; i < c->disks; i++)
+		if (c->disk[i].path && !c->disk[i].cdrom &&
+			streq(device_disk_path(&c->disk[i], c->disk[i].path, image_dir, path),
+				image))
+			return true;
+	return false;
+}
+
+/* What is being made is no VM yet, which could be named. */
+static int bases_check_lent(
+	const struct vm *vm, const struct conf_vm *from, const struct conf_vm *to, struct err *e)
+{
+	const char *dir = vm->daemon->image_dir;
+	char path[PATH_MAX];
+	bool stays = to != NULL;
+
+	for (size_t i = 0; stays && i < from->disks; i++)
+		if (from->disk[i].path && !from->disk[i].cdrom)
+			stays = bases_has_disk(to,
+				device_disk_path(&from->disk[i], from->disk[i].path, dir, path),
+				dir);
+	if (stays || !vm->lent)
+		return 0;
+	err_set(e, ERR_CONFLICT, "clones of it are being made");
+	return err_hint(e, "vmkeep jobs shows them");
+}
+
+static const struct vm *bases_of(const struct vms *vms, const char *name)
+{
+	for (size_t i = 0; i < vms->n; i++)
+		if (streq(vms->vm[i]->name, name))
+			return vms->vm[i];
+	return NULL;
+}
+
 int vm_overlays_check(const struct vms *vms, const char *name, const struct conf_vm *from,
 	const struct conf_vm *to, struct err *e)
 {
 	json_auto_t *before = vm_overlays(vms, name, from),
 		    *after = to ? vm_overlays(vms, name, to) : NULL;
+	const struct vm *vm = bases_of(vms, name);
 	const char *first = NULL;
 	struct buf names = BUF_INIT;
 	size_t i;
@@ -178,5 +218,5 @@ int vm_overlays_check(const struct vms *vms, const char *name, const struct conf
 			first, name);
 	}
 	buf_release(&names);
-	return e->number;
+	return e->number || !vm ? e->number : bases_check_lent(vm, from, to, e);
 }

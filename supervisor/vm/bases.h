@@ -18,8 +18,8 @@ int vm_bases_check(const struct vm *vm, const struct conf_vm *c, struct err *e);
 
 /* Names of the other VMs whose Base= lines have a disk of c, whether they ran or not; owned. */
 json_t *vm_overlays(const struct vms *vms, const char *name, const struct conf_vm *c);
-/* Refuses a change of its configuration that leaves such a VM's base without its VM. to NULL: it is
- * deleted. Call vms_refresh() before. */
+/* Refuses a change of its configuration that leaves such a VM's base, or that of one which is being
+ * made, without its VM. to NULL: it is deleted, or no template any more. Call vms_refresh() before. */
 int vm_overlays_check(const struct vms *vms, const char *name, const struct conf_vm *from,
 	const struct conf_vm *to, struct err *e);
 

@@ -220,6 +220,8 @@ struct vm {
 	bool adopting;
 	const char *
 		busy; /* operation that excludes others and any start, or NULL; ends in vm_idle() */
+	unsigned
+		lent; /* to so many clones that are being made of it: a template stays one, with its disks */
 
 	char *once;	/* path of a CD for the next process only: start/once.h; NULL: none */
 	bool once_last; /* it boots after all other devices */
