@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "supervisor/control/peer.h"
 #include "supervisor/control/keep.h"
 #include "supervisor/boot/service.h"
 #include "supervisor/control/server.h"
@@ -101,7 +102,8 @@ static bool daemon_owns_job(void *data, const struct request *r, json_int_t numb
 {
 	const struct job *j = job_find(data, number);
 
-	return j && j->vm[0] && verbs_owns(data, r, j->vm);
+	return j && ((j->account && j->account->uid == request_peer(r)->uid) ||
+			    (j->vm[0] && verbs_owns(data, r, j->vm)));
 }
 
 static unsigned daemon_jobs_of(void *data, const struct request *r, const char *vm)

@@ -622,7 +622,8 @@ const struct api_verb api_verbs[] = {
 	  { "jobs cancel", "domjobabort" },
 	  .arg = { { "job", API_INT, true, "JOB", "its number, as shown by jobs" } },
 	  .result = "an empty object", .returns = { .members = api_nothing },
-	  .help = "cancel a job, and undo what it has done so far" },
+	  .help = "cancel a job, and undo what it has done so far",
+	  .text = "Users may cancel jobs that they began, and those of VMs that they own." },
 	{ "vm-qmp", "qmp", API_ROLE_ROOT, API_VM, API_NEEDS_GUEST, { "qemu-monitor-command" },
 	  .arg = {
 		{ "command", API_JSON, true, "JSON", "as in {\"execute\": \"query-status\"}" },
@@ -761,11 +762,16 @@ const struct api_verb api_verbs[] = {
 		"and /etc/group. The dry run compares running VMs with their "
 		"configuration at start, as diff does." },
 	{ "reexec", "reexec", API_ROLE_ROOT, API_NO_TARGET, 0, { "daemon-reexec" },
-	  .arg = { TIMEOUT("how long to wait for running jobs, 30 seconds by default") },
+	  .arg = {
+		TIMEOUT("how long to wait for running jobs, 30 seconds by default"),
+		{ "force", API_BOOL, false, "--force", "do not wait for users: cancel running jobs "
+		  "where that is possible, and begin no new ones until then" },
+	  },
 	  .result = "the successor", .returns = { .members = api_reexec },
 	  .help = "replace the daemon with the installed program; guests are not affected",
 	  .text = "For upgrades. Waits for running jobs first, and refuses a program that does "
-		"not run. Connected clients are disconnected after their replies; new ones wait "
+		"not run. A command in a guest, or in a throw-away VM, is a job that can take for "
+		"ever: --force ends it. Connected clients are disconnected after their replies; new ones wait "
 		"until the new daemon answers." },
 	{ "query-version", "version", API_ROLE_NONE, API_NO_TARGET, 0,
 	  .result = "the daemon's version",

@@ -159,12 +159,16 @@ static void dispatch_log_verb(const struct request *r)
 			(int)r->peer->pid);
 }
 
-/* True if the job that it would start is within the limits. */
+/* True if a job may be started now, and the one that it would start is within the limits. */
 static bool dispatch_has_room(const struct dispatch *d, const struct request *r, struct err *e)
 {
 	const struct server_options *o = d->options;
 	const char *vm = request_string(r, "name");
 
+	if (d->drains && (r->message.verb->traits & (API_JOB | API_STREAM)))
+		return err_set(e, ERR_CONFLICT,
+			       "the daemon is being replaced, and begins nothing new: try again in a moment") ==
+		       0;
 	vm = vm ? vm : "";
 	return !(r->message.verb->traits & API_JOB) || dispatch_is_dry(r) || !o->jobs ||
 	       account_may_work(r->account, r->role, vm, o->jobs(o->data, r, vm), e) == 0;

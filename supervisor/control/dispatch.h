@@ -12,6 +12,7 @@
 struct dispatch {
 	const struct server_options *options; /* the server's copy */
 	struct turns turns;		      /* requests waiting to run programs */
+	bool drains;			      /* no job or stream begins */
 };
 
 void dispatch_init(struct dispatch *d, struct ev_loop *ev, const struct server_options *o);

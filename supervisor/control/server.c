@@ -169,6 +169,11 @@ void server_pause(struct server *s)
 	acceptor_stop(&s->acceptor);
 }
 
+void server_drain(struct server *s, bool drain)
+{
+	s->dispatch.drains = drain;
+}
+
 int server_look(struct server *s, struct err *e)
 {
 	struct listener fresh;

@@ -46,7 +46,7 @@ struct server_options {
 	 * VM (vm NULL). Called for verbs on a VM with role view or owner. NULL: nobody owns
 	 * anything. */
 	bool (*owns)(void *data, const struct request *r, const char *vm);
-	/* The same for the VM of the "job" that job-cancel names. */
+	/* The same for the "job" that job-cancel names: it is theirs, or its VM. */
 	bool (*owns_job)(void *data, const struct request *r, json_int_t job);
 	/* Running jobs of a VM ("": of none), not counting one that a new job would join. */
 	unsigned (*jobs)(void *data, const struct request *r, const char *vm);
@@ -61,6 +61,8 @@ void server_free(struct server *s);
 
 /* Stops accepting: clients wait in the listening socket for its heir. */
 void server_pause(struct server *s);
+/* Refuses whatever would begin a job or a stream, or no longer. */
+void server_drain(struct server *s, bool drain);
 /* Binds the path again if it no longer leads to the socket. 1: it did; 0: nothing to do.
  * Connected and queued clients are kept. */
 int server_look(struct server *s, struct err *e);

@@ -42,8 +42,9 @@ struct job {
 	 * can. */
 	int (*cancel)(void *data, struct err *e);
 	void *cancel_data;
-	bool by_state; /* how it ends is in the VM's history as a change of state */
-	double told;   /* last progress event */
+	bool cancelled; /* it was told to, and has not ended yet */
+	bool by_state;	/* how it ends is in the VM's history as a change of state */
+	double told;	/* last progress event */
 };
 
 struct jobs {

@@ -32,7 +32,7 @@ struct clone {
 	struct copies *copies;
 	struct quota_claim claim;
 	struct create_claim name; /* to */
-	bool has_dir; /* STATE/vms/TO */
+	bool has_dir;		  /* STATE/vms/TO */
 };
 
 /* The text of the new file, and where its images will be. size: of each disk, or NULL; whole: checks that

@@ -18,11 +18,14 @@ struct reexec {
 	struct child *trial;
 	struct loop_timer timer;
 	double timeout, deadline; /* daemon_now() */
+	bool force;		  /* cancels jobs */
 	char *version;
 };
 
 static void reexec_free(struct reexec *x)
 {
+	if (x->force)
+		server_drain(x->daemon->server, false);
 	loop_timer_stop(&x->timer);
 	child_cancel(x->trial);
 	free(x->version);
@@ -40,14 +43,21 @@ static void reexec_fail(struct reexec *x, const struct err *e)
 	reexec_free(x);
 }
 
+/* It only waits, for a state that the next daemon waits for, too, or for a guest: only who asked for it
+ * loses by its end. */
+static bool verb_reexec_is_idle(const struct job *j)
+{
+	return j->by_state || (api_verb_by_execute(j->verb)->traits & API_NEEDS_GUEST);
+}
+
 /* True if an operation is in progress that a new daemon could not continue. */
-static bool verb_reexec_is_half_way(struct daemon *d, struct err *e)
+static bool verb_reexec_is_half_way(struct daemon *d, bool force, struct err *e)
 {
 	for (const struct job *j = d->jobs.head; j; j = j->next)
-		if (j->ended <= 0) {
+		if (j->ended <= 0 && !(force && verb_reexec_is_idle(j))) {
 			err_set(e, ERR_CONFLICT, "job %u (%s %s) is under way", j->id, j->verb,
 				j->vm);
-			err_hint(e, "vmkeep jobs shows its progress");
+			err_hint(e, "vmkeep reexec --force cancels it, if that is possible");
 			return true;
 		}
 	for (size_t i = 0; i < d->vms->n; i++) {
@@ -66,6 +76,22 @@ static bool verb_reexec_is_half_way(struct daemon *d, struct err *e)
 	return false;
 }
 
+/* A user could keep it from being replaced, with one command after another that does not end. */
+static void verb_reexec_hurry(struct reexec *x)
+{
+	struct err ignored = ERR_INIT;
+
+	if (!x->force)
+		return;
+	server_drain(x->daemon->server, true);
+	for (struct job *j = x->daemon->jobs.head; j; j = j->next)
+		if (j->ended <= 0 && j->cancel && !j->cancelled) {
+			log_info(*j->vm ? j->vm : NULL, "job %u (%s) is cancelled by reexec", j->id,
+				j->verb);
+			j->cancelled = j->cancel(j->cancel_data, &ignored) == 0;
+		}
+}
+
 /* By now the replies have been sent. */
 static void verb_reexec_replace(void *data)
 {
@@ -74,7 +100,7 @@ static void verb_reexec_replace(void *data)
 	struct err e = ERR_INIT;
 
 	/* a client that was connected may have begun another job since */
-	if (daemon_now() < x->deadline && verb_reexec_is_half_way(d, &e)) {
+	if (daemon_now() < x->deadline && verb_reexec_is_half_way(d, x->force, &e)) {
 		loop_timer_start(&x->timer, LOOK_AGAIN);
 		return;
 	}
@@ -87,8 +113,10 @@ static void verb_reexec_look(void *data)
 {
 	struct reexec *x = data;
 	struct err e = ERR_INIT;
-	bool wait = verb_reexec_is_half_way(x->daemon, &e);
+	bool wait;
 
+	verb_reexec_hurry(x);
+	wait = verb_reexec_is_half_way(x->daemon, x->force, &e);
 	if (wait && daemon_now() >= x->deadline) {
 		err_wrap(&e, 0, "not done within %g s", x->timeout);
 		reexec_fail(x, &e);
@@ -145,6 +173,7 @@ void verb_reexec(struct daemon *d, struct request *r)
 
 	x->daemon = d;
 	x->r = r;
+	x->force = request_bool(r, "force", false);
 	x->timeout = request_time(r, "timeout", PATIENCE);
 	x->deadline = daemon_now() + x->timeout;
 	loop_timer_init(&x->timer, d->loop.ev, verb_reexec_look, x);

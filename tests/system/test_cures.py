@@ -206,6 +206,17 @@ def a_job_in_the_way(p, daemon):
     daemon.ok("kill", "a")
 
 
+@cure("vmkeep reexec --force cancels it, if that is possible")
+def a_job_in_the_way_of_an_upgrade(p, daemon):
+    daemon.image("a.raw", "deaf", "up\r\n")
+    daemon.write("a.vm", vm(disk("a.raw"), head="[VM]\nMemory=128M\nNetworks=none\n"))
+    daemon.up("a")
+    daemon.ok("set-memory", "a", "100M", "--timeout", "1000", "--no-wait")
+    p.types(p.refused("reexec", "--timeout", "0", code=3))
+    assert daemon.rows("jobs") == []
+    daemon.ok("kill", "a")
+
+
 @cure("it was left running; vmkeep check shows all problems; stop and start skip this check")
 def a_reboot_that_would_fail(p, daemon):
     daemon.micro("a")

@@ -2,10 +2,13 @@
 """The daemon is replaced: its successor takes over guests, jobs and the listening socket."""
 import os
 import shutil
+import threading
 
 import pytest
 
 from test_policy import hook, LIFECYCLE
+from test_creators import ALICE
+from test_run import SMALL, ids, image, nothing, running
 import vmk
 
 
@@ -85,6 +88,43 @@ def test_reexec_again_and_again_under_fire(copied):
     zombies = [p for p in vmk.children(daemon.daemon_pid())
                if ") Z " in vmk.read_text("/proc/%d/stat" % p)]
     assert not zombies
+
+
+def test_users_cannot_hold_it_up(copied):
+    """Commands without an end, one after another, in guests and throw-away VMs: they are cancelled, and no new ones
+    begin. A stop that takes a user's time goes on."""
+    daemon = copied
+    image(daemon, "deaf")
+    run = running(daemon, who=ids(ALICE))
+    client = daemon.client(timeout=30, **ids(ALICE))
+    assert "(vm-run %s) is under way" % run.name in daemon.fails(3, "reexec", "--timeout", "0")
+    stop = threading.Event()
+    refused = []
+
+    def insist():
+        while not stop.is_set():
+            try:
+                client.call("vm-run", **SMALL)
+            except vmk.Error as e:
+                refused.append(e.desc)
+            except OSError:
+                return
+    thread = threading.Thread(target=insist)
+    thread.start()
+    daemon.ok("reexec", "--force")
+    stop.set()
+    thread.join()
+    client.close()
+    nothing(daemon)
+    assert run.error().desc == "cancelled"
+    daemon.micro("a", "deaf")
+    daemon.ok("start", "a")
+    job = daemon.one("stop", "a", "--no-wait", "--timeout", "600")["job"]
+    assert "job %d" % job in daemon.fails(3, "reexec", "--timeout", "0")
+    daemon.ok("reexec", "--force")
+    daemon.wait_state("a", "stopping")
+    daemon.ok("kill", "a")
+    daemon.ok("create", "b", "--disk", "1M")
 
 
 def test_reexec_refuses(copied):
