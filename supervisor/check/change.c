@@ -41,7 +41,7 @@ static void change_found(void *data, const char *vm, const char *other,
 		json_object_set_new(c->known, text, json_true());
 	else if (!json_object_get(c->known, text))
 		json_array_append_new(c->found, json_pack("{s:s, s:o}", "key", key, "text",
-							  json_sprintf("%s: %s", text, hint)));
+							json_sprintf("%s: %s", text, hint)));
 }
 
 /* All VMs, and c in place of the one of its name. */

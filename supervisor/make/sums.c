@@ -20,6 +20,7 @@
 enum { TEXT_MAX = 1 << 20, FD_SIGNATURE = 10, FD_TEXT = 11 };
 
 static const double CHECK_SECONDS = 30;
+static const char digits[] = "0123456789abcdefABCDEF";
 
 struct sums {
 	struct daemon *daemon;
@@ -43,14 +44,14 @@ static const char *sums_last_name(const char *url, size_t *len)
 	return at;
 }
 
-static bool sums_take(const char *digits, char hex[SUMS_HEX_MAX + 1])
+static bool sums_take(const char *at, char hex[SUMS_HEX_MAX + 1])
 {
-	const size_t n = strspn(digits, "0123456789abcdefABCDEF");
+	const size_t n = strspn(at, digits);
 
 	if (n != 64 && n != 128)
 		return false;
 	for (size_t i = 0; i < n; i++)
-		hex[i] = (char)tolower((unsigned char)digits[i]);
+		hex[i] = (char)tolower((unsigned char)at[i]);
 	hex[n] = '\0';
 	return true;
 }
@@ -59,9 +60,11 @@ static bool sums_take(const char *digits, char hex[SUMS_HEX_MAX + 1])
 static bool sums_is_line(const char *line, const char *name, size_t len, char hex[SUMS_HEX_MAX + 1])
 {
 	const bool bsd = strncmp(line, "SHA256 (", 8) == 0 || strncmp(line, "SHA512 (", 8) == 0;
-	const char *rest = bsd ? line + 8 : line + strcspn(line, " ");
+	const char *rest = bsd ? line + 8 : line + strspn(line, digits);
 
-	if (!bsd && *rest == ' ')
+	if (!bsd && *rest != ' ')
+		return false;
+	if (!bsd)
 		rest += rest[1] == ' ' || rest[1] == '*' ? 2 : 1;
 	if (strncmp(rest, "./", 2) == 0)
 		rest += 2;
