@@ -38,7 +38,7 @@ def test_a_full_copy(daemon):
     """It does not need the template any more."""
     template(daemon)
     daemon.ok("clone", "t", "a")
-    assert daemon.info("t").get("overlays") is None and "Base=" not in text(daemon, "a.vm")
+    assert daemon.info("t")["overlays"] == [] and "Base=" not in text(daemon, "a.vm")
     daemon.ok("delete", "t", "--yes", "--disks")
     daemon.up("a")
 
