@@ -154,6 +154,23 @@ int conf_edit_set(struct conf_edit *ed, const char *word, struct err *e)
 	return 0;
 }
 
+/* Section, or Section.ID: is it in one of the files? */
+static bool edit_is_section(struct conf_edit *ed, const char *word, struct edit_key *t)
+{
+	char *name = arena_strdup(&ed->arena, word), *id = strchr(name, '.');
+	bool is = false;
+
+	if (id)
+		*id++ = '\0';
+	*t = (struct edit_key){ .section = name,
+		.id = id,
+		.key = "",
+		.known = conf_section_find(&conf_vm_schema, name) };
+	for (size_t i = 0; i < ed->files; i++)
+		is = is || edit_section_at(ed, t, &(struct edit_at){ i, 0 });
+	return is;
+}
+
 int conf_edit_unset(struct conf_edit *ed, const char *word, struct err *e)
 {
 	struct edit_key t = { .section = "", .key = "" };
@@ -166,7 +183,12 @@ int conf_edit_unset(struct conf_edit *ed, const char *word, struct err *e)
 		return err_hint(e, "write %.*s", (int)strcspn(word, "="), word);
 	}
 	r = edit_key_of(ed, word, strlen(word), &t, e);
-	if (r == 0)
+	if (r == 0) {
 		edit_unset(ed, &t);
+	} else if (edit_is_section(ed, word, &t)) {
+		err_clear(e);
+		edit_unset_section(ed, &t);
+		r = 0;
+	}
 	return r;
 }

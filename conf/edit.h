@@ -10,7 +10,7 @@
  *          section at the end of the main file. A list: replaces all of its lines.
  *   add    adds the items that the list does not have yet, as a line after its last one
  *   remove removes items from a list, whichever line they are in
- *   unset  removes all lines that set the key
+ *   unset  removes all lines that set the key; or a whole section, with the comments in it
  */
 #ifndef CONF_EDIT_H
 #define CONF_EDIT_H
@@ -47,7 +47,7 @@ void conf_edit_free(struct conf_edit *ed); /* NULL is fine */
 /* "NIC.lan.Address=10.0.0.7", "VM.Owner+=alice", "VM.Owner-=alice"; ERR_USAGE if the word is
  * malformed or the key unknown, ERR_CONFLICT if an item to remove comes from [Defaults]. */
 int conf_edit_set(struct conf_edit *ed, const char *word, struct err *e);
-/* "NIC.lan.Address" */
+/* "NIC.lan.Address"; "NIC.lan" */
 int conf_edit_unset(struct conf_edit *ed, const char *word, struct err *e);
 
 /* All changes so far; valid until the next change. */

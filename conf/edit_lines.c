@@ -294,3 +294,24 @@ struct edit_at edit_insert(
 	}
 	return edit_insert_beside(ed, at, true, t->key, value);
 }
+
+size_t edit_section_at(const struct conf_edit *ed, const struct edit_key *t, struct edit_at *at)
+{
+	const struct edit_file *f = &ed->file[at->file];
+	size_t end = 0;
+
+	for (size_t k = 0; k < f->n; k++) {
+		struct edit_parts p = edit_lines_parts(&f->line[k]);
+
+		if (end && p.kind == EDIT_HEADER)
+			break;
+		if (!end && edit_lines_opens(&p, t))
+			at->line = k;
+		else if (!end || p.kind != EDIT_KEY)
+			continue;
+		end = k + 1;
+	}
+	if (end && end < f->n && edit_lines_parts(&f->line[end]).kind == EDIT_BLANK)
+		end++;
+	return end ? end - at->line : 0;
+}

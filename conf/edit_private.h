@@ -45,6 +45,7 @@ void edit_add_items(struct conf_edit *ed, const struct edit_key *t, const char *
 int edit_remove_items(
 	struct conf_edit *ed, const struct edit_key *t, const char *value, struct err *e);
 void edit_unset(struct conf_edit *ed, const struct edit_key *t);
+void edit_unset_section(struct conf_edit *ed, const struct edit_key *t);
 
 /* edit_lines.c: the text as lines */
 struct edit_at {
@@ -61,6 +62,9 @@ char *edit_value_at(struct conf_edit *ed, struct edit_at at);
 /* Replaces its value; the rest of the line stays. */
 void edit_change(struct conf_edit *ed, struct edit_at at, const char *value);
 void edit_delete(struct conf_edit *ed, struct edit_at at);
+/* The first line of the section in this file, and how many lines it has: up to its last key, with the
+ * comments between its keys, and the blank line after it. 0: it is not there. */
+size_t edit_section_at(const struct conf_edit *ed, const struct edit_key *t, struct edit_at *at);
 /* Adds Key=value next to another line that sets it, with the same indentation. */
 struct edit_at edit_insert_beside(
 	struct conf_edit *ed, struct edit_at at, bool after, const char *key, const char *value);

@@ -355,3 +355,21 @@ void edit_unset(struct conf_edit *ed, const struct edit_key *t)
 		edit_text_delete(ed, t, found.at[i], applies);
 	edit_found_release(&found);
 }
+
+/* One row for each file that has it. */
+void edit_unset_section(struct conf_edit *ed, const struct edit_key *t)
+{
+	for (size_t i = ed->files; i-- > 0;) {
+		struct edit_at at = { i, 0 };
+		struct conf_edit_row *row;
+		size_t n = edit_section_at(ed, t, &at);
+
+		if (!n)
+			continue;
+		row = edit_text_row(ed, t, CONF_EDIT_REMOVED);
+		row->file = i;
+		row->line = ed->file[i].line[at.line].was;
+		while (n--)
+			edit_delete(ed, at);
+	}
+}

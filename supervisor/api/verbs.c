@@ -430,7 +430,8 @@ const struct api_verb api_verbs[] = {
 	  .arg = {
 		FORCE_MANAGED,
 		DRY_RUN("only show which lines would be removed"),
-		{ "keys", API_WORDS, true, "SECTION.KEY...", "the keys to remove, also SECTION.ID.KEY" },
+		{ "keys", API_WORDS, true, "SECTION.KEY...",
+		  "the keys to remove, also SECTION.ID.KEY; SECTION.ID is a whole section" },
 	  },
 	  .result = "one row per line", .returns = { .columns = api_edit_row },
 	  .other = { .with = "dry-run", .columns = api_edit_row },

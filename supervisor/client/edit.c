@@ -79,7 +79,7 @@ static void edit_print_row(
 	buf_printf(b, "%s: ", target);
 	if (file)
 		buf_printf(b, "%s:%s: ", file, line);
-	if (!file || json_is_true(value_cell(table, row, "section_added")))
+	if (!file || !*key || json_is_true(value_cell(table, row, "section_added")))
 		buf_printf(b, "[%s%s%s] ", section, id ? " " : "", id ? id : "");
 	if (!*key) { /* a whole section */
 		buf_adds(b, change);

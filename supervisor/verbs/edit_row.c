@@ -8,12 +8,14 @@
  * at its next start. */
 static const char *edit_row_applies(const struct vm *vm, const struct conf_edit_row *row)
 {
-	enum conf_apply apply = row->new_section && row->known->size ? row->known->apply
-				: row->row			     ? row->row->apply
-								     : CONF_APPLY_LIVE;
+	const bool whole = !*row->key; /* section */
+	enum conf_apply apply;
 
-	if (row->done == CONF_EDIT_NOTHING || !row->row)
+	if (row->done == CONF_EDIT_NOTHING || !row->known || (!row->row && !whole))
 		return NULL;
+	apply = (row->new_section || whole) && row->known->size ? row->known->apply
+		: row->row					? row->row->apply
+								: CONF_APPLY_START;
 	return apply == CONF_APPLY_LIVE || apply == CONF_APPLY_ONCE ||
 			       vm_state_has_process(vm->st.state)
 		       ? conf_apply_name(apply)

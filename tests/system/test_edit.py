@@ -104,6 +104,17 @@ def test_the_line_in_force_is_where_it_is(daemon):
     assert "Memory=" not in text(daemon) + text(daemon, "a.vm.d/10.conf")
 
 
+def test_a_whole_section_goes(daemon):
+    """In all files that have it; what is left must be valid."""
+    shop(daemon, "\n[Disk data]\n# more\nSize=1M\n\n[NIC lan]\n")
+    daemon.write("a.vm.d/10.conf", "[Disk data]\nCache=unsafe\n[VM]\nCPUs=2\n")
+    assert daemon.ok("unset", "a", "Disk.data") == (
+        "a: %s:1: [Disk data] removed\na: %s:10: [Disk data] removed\n" % (path(daemon, "a.vm.d/10.conf"), path(daemon)))
+    assert text(daemon) == FILE + "\n[NIC lan]\n" and text(daemon, "a.vm.d/10.conf") == "[VM]\nCPUs=2\n"
+    assert "nothing to boot from" in daemon.fails(2, "unset", "a", "Disk.root")
+    assert "[Disk] needs an id" in daemon.fails(2, "unset", "a", "Disk.data")
+
+
 def test_a_running_guest_is_told_when(daemon):
     daemon.micro("a", "deaf")
     daemon.ok("start", "a")
