@@ -46,7 +46,8 @@ enum {
 	INPUT_MAX = 1 << 16,
 	HEAD = 32, /* of a qcow2 image, up to its size */
 	SECTOR = 512,
-	ROWS_MAX = 1000
+	ROWS_MAX = 1000,
+	ROWS_BYTES = 768 << 10 /* of an answer: ANSWER_MAX in image.c */
 };
 
 static int image_open_store(struct image *m, struct err *e)
@@ -210,15 +211,27 @@ static json_t *image_list(struct image *m, struct err *e)
 {
 	_cleanup_(close_fd) int fd = image_open_dir(m, false, e);
 	_cleanup_(close_dir) DIR *d = fd < 0 ? NULL : file_open_dir(fd, ".", 0);
+	size_t bytes = 0;
 	json_t *rows, *row;
 
 	if (!d && errno != ENOENT)
 		return NULL;
 	rows = json_array();
-	for (const struct dirent *entry; d && (entry = readdir(d));)
-		if (*entry->d_name != '.' && image_is_qcow2(entry->d_name) &&
-			json_array_size(rows) < ROWS_MAX && (row = image_row(m, fd, entry->d_name)))
-			json_array_append_new(rows, row);
+	for (const struct dirent *entry; d && (entry = readdir(d));) {
+		if (*entry->d_name == '.' || !image_is_qcow2(entry->d_name) ||
+			!(row = image_row(m, fd, entry->d_name)))
+			continue;
+		json_array_append_new(rows, row);
+		bytes += json_dumpb(row, NULL, 0, JSON_COMPACT);
+		if (json_array_size(rows) <= ROWS_MAX && bytes <= ROWS_BYTES)
+			continue;
+		json_decref(rows);
+		err_set(e, ERR_NO_RESOURCES,
+			"store '%s' has more images than can be listed, more than %d or with long names: see '%s/" IMAGE_DIR
+			"'",
+			image_text(m, "name"), ROWS_MAX, m->store);
+		return NULL;
+	}
 	return json_pack("{s:o}", "rows", rows);
 }
 

@@ -13,7 +13,7 @@
 #include "supervisor/api/api.h"
 #include "supervisor/make/trash_private.h"
 
-enum { SECTOR = 512, TIME_MIN = 1000000000 /* in 2001, ten digits */ };
+enum { SECTOR = 512, ROWS_MAX = 1000, TIME_MIN = 1000000000 /* in 2001, ten digits */ };
 
 int trash_open(const char *store, bool make, struct err *e)
 {
@@ -63,6 +63,25 @@ int trash_remove_old(const char *store, uint64_t before, bool dry, json_t *rows,
 	return e->number;
 }
 
+/* An answer has its bound: those beyond are one row together. */
+static void trash_tell(json_t *rows, json_t *row /* stolen */)
+{
+	json_t *last = json_array_get(rows, ROWS_MAX);
+
+	if (last) {
+		json_array_set_new(last, 1,
+			json_integer(json_integer_value(json_array_get(last, 1)) +
+				     json_integer_value(json_array_get(row, 1))));
+		if (json_is_string(json_array_get(row, 2)))
+			json_array_set(last, 2, json_array_get(row, 2));
+		json_decref(row);
+		return;
+	}
+	if (json_array_size(rows) == ROWS_MAX)
+		json_array_set_new(row, 0, json_string("more files"));
+	json_array_append_new(rows, row);
+}
+
 void trash_remove(int dir, const char *name, const char *path, bool dry, json_t *rows)
 {
 	struct stat st;
@@ -70,11 +89,10 @@ void trash_remove(int dir, const char *name, const char *path, bool dry, json_t 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || S_ISDIR(st.st_mode))
 		return;
 	if (dry || unlinkat(dir, name, 0) == 0)
-		json_array_append_new(rows,
+		trash_tell(rows,
 			json_pack("[o, I, n]", api_text(path), (json_int_t)st.st_blocks * SECTOR));
 	else if (errno != ENOENT)
-		json_array_append_new(
-			rows, json_pack("[o, n, s]", api_text(path), strerror(errno)));
+		trash_tell(rows, json_pack("[o, n, s]", api_text(path), strerror(errno)));
 }
 
 int trash_prune_main(const char *before, const char *const *dirs)

@@ -14,6 +14,7 @@ struct listing { /* a request that waits for the stores */
 	json_t *rows;
 	json_t *catalogue;    /* as of catalogue_ask(); NULL: it could not be read */
 	struct listed *first; /* those that did not answer yet */
+	struct err why;	      /* it would not be the whole list */
 };
 
 struct listed { /* one store; NULL: the catalogue */
@@ -136,8 +137,12 @@ static void image_answered(struct listed *one)
 	image_listed_free(one);
 	if (l->first)
 		return;
-	image_join(l);
-	request_return(l->r, api_table(api_image_row, json_incref(l->rows)));
+	if (l->why.number) {
+		request_error(l->r, &l->why);
+	} else {
+		image_join(l);
+		request_return(l->r, api_table(api_image_row, json_incref(l->rows)));
+	}
 	image_listing_free(l);
 }
 
@@ -169,14 +174,15 @@ static json_t *image_row(const struct listed *one, const json_t *seen)
 		cell[5], cell[6]);
 }
 
-/* A store that cannot be read has no rows: store list tells about it. */
+/* A store that cannot be read has no rows: store list tells about it. One with too many images has. */
 static void image_on_listed(void *data, const json_t *answer, const struct err *e)
 {
 	struct listed *one = data;
 	size_t i;
 	json_t *seen;
 
-	(void)e;
+	if (e && e->class == ERR_NO_RESOURCES)
+		err_copy(&one->all->why, e);
 	json_array_foreach (json_object_get(answer, "rows"), i, seen) {
 		json_t *row = image_row(one, seen);
 

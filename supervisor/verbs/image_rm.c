@@ -108,29 +108,41 @@ void verb_image_rm(struct daemon *d, struct request *r)
 struct pruning { /* of all stores */
 	struct daemon *daemon;
 	struct job *job;
-	struct request *r; /* of a dry run, while its client is there; else NULL */
+	struct request *r; /* of a dry run; else NULL */
 	json_t *rows;
-	unsigned open;
+	struct pruned *first; /* those that did not answer yet */
+	bool begun;	      /* all were asked */
 };
 
 struct pruned { /* one store */
+	struct pruned *next;
 	struct pruning *all;
+	struct image_asked *asked;
 	char *store;
 };
 
-static void image_prune_one_less(struct pruning *p)
+static void image_pruned_free(struct pruned *one)
+{
+	struct pruned **at = &one->all->first;
+
+	while (*at != one)
+		at = &(*at)->next;
+	*at = one->next;
+	free(one->store);
+	free(one);
+}
+
+static void image_prune_end(struct pruning *p)
 {
 	json_t *table;
 
-	if (--p->open)
+	if (p->first || !p->begun)
 		return;
 	table = api_table(api_pruned_row, p->rows);
 	if (p->job)
 		job_finish(p->job, table, NULL);
-	else if (p->r)
-		request_return(p->r, table);
 	else
-		json_decref(table);
+		request_return(p->r, table);
 	free(p);
 }
 
@@ -144,9 +156,8 @@ static void image_on_pruned(void *data, const json_t *answer, const struct err *
 			json_pack("[o, n, s]", json_sprintf("store '%s'", one->store), e->text));
 	else
 		json_array_extend(p->rows, json_object_get(answer, "rows"));
-	free(one->store);
-	free(one);
-	image_prune_one_less(p);
+	image_pruned_free(one);
+	image_prune_end(p);
 }
 
 static void image_prune_store(struct pruning *p, const char *store, bool all, bool dry)
@@ -155,23 +166,31 @@ static void image_prune_store(struct pruning *p, const char *store, bool all, bo
 	struct err e = ERR_INIT;
 	json_t *request = image_request(p->daemon, "prune", store, &e);
 
-	*one = (struct pruned){ p, xstrdup(store) };
-	p->open++;
+	*one = (struct pruned){ p->first, p, NULL, xstrdup(store) };
+	p->first = one;
 	if (request) {
 		json_object_set_new(request, "dry", json_boolean(dry));
 		json_object_set_new(request, "busy", fetch_running(store));
 		json_object_set_new(request, "before",
 			json_integer(all ? INT64_MAX : trash_old(p->daemon->trash)));
 	}
-	if (!request || !image_ask(p->daemon, request, image_on_pruned, one, &e))
+	if (request)
+		one->asked = image_ask(p->daemon, request, image_on_pruned, one, &e);
+	if (!one->asked)
 		image_on_pruned(one, NULL, &e);
 }
 
+/* Of a dry run: nobody is told, and nothing is removed. */
 static void image_prune_on_gone(void *data)
 {
 	struct pruning *p = data;
 
-	p->r = NULL;
+	while (p->first) {
+		image_cancel(p->first->asked);
+		image_pruned_free(p->first);
+	}
+	json_decref(p->rows);
+	free(p);
 }
 
 void verb_image_prune(struct daemon *d, struct request *r)
@@ -180,7 +199,7 @@ void verb_image_prune(struct daemon *d, struct request *r)
 	struct pruning *p = xcalloc(1, sizeof *p);
 
 	daemon_look_conf(d);
-	*p = (struct pruning){ .daemon = d, .rows = json_array(), .open = 1 };
+	*p = (struct pruning){ .daemon = d, .rows = json_array() };
 	if (dry) {
 		p->r = r;
 		request_on_gone(r, image_prune_on_gone, p);
@@ -191,5 +210,6 @@ void verb_image_prune(struct daemon *d, struct request *r)
 	for (size_t i = 0; i < d->conf.stores; i++)
 		if (d->conf.store[i].type == CONF_STORE_DIR)
 			image_prune_store(p, d->conf.store[i].id, all, dry);
-	image_prune_one_less(p);
+	p->begun = true;
+	image_prune_end(p);
 }

@@ -54,6 +54,7 @@ def hung(daemon):
 
 @pytest.mark.parametrize("verb, arguments, kind", [
     ("image-list", {}, "--image"),
+    ("image-prune", {"dry-run": True}, "--image"),
     ("vm-create", {"name": "b", "image": "debian", "keys": ["Disk.root.Store=nas"]}, "--image"),
     ("vm-create", {"name": "b", "image": "debian", "keys": ["Disk.root.Store=nas"], "dry-run": True}, "--image"),
     ("vm-delete", {"name": "a", "disks": True, "dry-run": True}, "--trash"),

@@ -200,3 +200,20 @@ def test_links_in_the_trash(daemon):
         f.write("x")
     daemon.ok("image", "prune", "--yes")
     assert os.listdir(where) == ["dir.1000000001"] and vmk.read_text(daemon.base + "/precious") == "x"
+
+
+def test_more_than_an_answer_holds(daemon):
+    """All of it is removed, and told; a list that would not be whole is none."""
+    os.mkdir(daemon.images + "/.trash", 0o700)
+    os.mkdir(daemon.images + "/images", 0o700)
+    for n in range(1200):
+        with open("%s/.trash/x%d.1000000001" % (daemon.images, n), "wb"), open("%s/images/x%d.qcow2" % (daemon.images, n), "wb"):
+            pass
+    for argv in (["--dry-run"], ["--yes"]):
+        rows = daemon.rows("image", "prune", *argv)
+        assert len(rows) == 1001 and rows[-1]["path"] == "more files" and {row["why"] for row in rows} == {None}
+    assert not os.listdir(daemon.images + "/.trash")
+    assert "store 'default' has more images than can be listed" in daemon.fails(11, "image", "list")
+    for n in range(1000, 1200):
+        os.unlink("%s/images/x%d.qcow2" % (daemon.images, n))
+    assert len(daemon.rows("image", "list")) == 1000
