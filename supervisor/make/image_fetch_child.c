@@ -14,6 +14,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "conf/daemon.h"
+
+enum { SECTOR = 512, HOLLOW = 16, SOME = 64 << 20 };
 
 static char *image_file(const struct image *m)
 {
@@ -80,6 +83,7 @@ static bool image_may_begin(const struct image *m, int dir, bool *there, struct 
 {
 	_cleanup_(free_ptr) char *name = image_file(m);
 	_cleanup_(close_fd) int fd = image_openat2(dir, name, O_RDONLY, 0);
+	const bool own = streq(image_text(m, "name"), CONF_STORE_DEFAULT);
 	struct image_origin origin;
 
 	if (fd < 0 && errno == ENOENT)
@@ -90,9 +94,11 @@ static bool image_may_begin(const struct image *m, int dir, bool *there, struct 
 	}
 	if (*there)
 		return true;
-	err_set(e, ERR_CONFLICT, "store '%s' has an image '%s' already", image_text(m, "name"),
-		image_text(m, "image"));
-	err_hint(e, "choose another name");
+	err_set(e, ERR_CONFLICT, "store '%s' has an image '%s' already, with another digest",
+		image_text(m, "name"), image_text(m, "image"));
+	err_hint(e,
+		"vmkeep image rm %s%s%s moves it to the trash if no VM is based on it, and then it can be fetched again; else choose another name",
+		image_text(m, "image"), own ? "" : " --store ", own ? "" : image_text(m, "name"));
 	return false;
 }
 
@@ -111,6 +117,13 @@ static int image_open_partial(const struct image *m, int dir, int flags, struct 
 		e, ERR_CONFLICT, "'%s/" IMAGE_DIR "/%s' is not a file of ours", m->store, name);
 }
 
+/* A curl that was taken over can make it as large as it likes, and a digest of holes takes hours. No
+ * file system compresses an image so well, which is compressed itself. */
+static bool image_is_hollow(const struct stat *st)
+{
+	return st->st_size / HOLLOW > (off_t)st->st_blocks * SECTOR + SOME;
+}
+
 json_t *image_begin(struct image *m, struct err *e)
 {
 	_cleanup_(close_fd) int dir = -1, fd = -1;
@@ -127,9 +140,13 @@ json_t *image_begin(struct image *m, struct err *e)
 	if (there)
 		return json_pack("{s:b}", "there", true);
 	fd = image_open_partial(m, dir, O_CREAT, e);
-	if (fd < 0 || fstat(fd, &st) < 0 ||
-		(st.st_size &&
-			image_digest(fd, image_algorithm(image_text(m, "digest")), digest, e) < 0))
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return NULL;
+	if (image_is_hollow(&st) && (ftruncate(fd, 0) < 0 || fstat(fd, &st) < 0)) {
+		err_errno(e, "begin '%s/" IMAGE_DIR "/%s' again", m->store, name);
+		return NULL;
+	}
+	if (st.st_size && image_digest(fd, image_algorithm(image_text(m, "digest")), digest, e) < 0)
 		return NULL;
 	return json_pack("{s:o, s:s, s:s?}", "path",
 		json_sprintf("%s/" IMAGE_DIR "/%s", m->store, name), "dir", m->store, "has",

@@ -56,7 +56,8 @@ def no_direct_io(p, daemon):
 
 
 @cure("images come over https only; one that is on this host can be put in images/ of a store",
-      "fetch it yourself, and put it in images/ of a store", "append #sha256=DIGEST to the URL, as published with the image", "choose another name")
+      "fetch it yourself, and put it in images/ of a store", "append #sha256=DIGEST to the URL, as published with the image", "choose another name",
+      "vmkeep image rm %s%s%s moves it to the trash if no VM is based on it, and then it can be fetched again; else choose another name")
 def an_image_to_fetch(p, daemon):
     """Nothing is fetched here: the connection is refused, after all other checks."""
     where, digest = "://127.0.0.1:1/a.qcow2", "sha256:" + "0" * 64
@@ -66,7 +67,8 @@ def an_image_to_fetch(p, daemon):
     daemon.image("images/a.qcow2")
     daemon.ok("create", "new", "--image", "a", "--dry-run")
     p.refused("image", "fetch", "b", "https" + where, code=2)
-    p.refused("image", "fetch", "a", "https" + where, "--digest", digest, code=3)
+    p.types(p.refused("image", "fetch", "a", "https" + where, "--digest", digest, code=3))
+    assert "curl" in daemon.fails(1, "image", "fetch", "a", "https" + where, "--digest", digest)
     assert "curl" in daemon.fails(1, "image", "fetch", "b", "https" + where, "--digest", digest)
 
 

@@ -210,6 +210,18 @@ def test_an_interrupted_fetch_continues(daemon, server, end):
     assert there(daemon) == ["web.qcow2"]
 
 
+def test_a_partial_file_of_holes(daemon, server):
+    """A curl that was taken over can make it as large as it likes: nobody reads that, the next fetch begins again."""
+    digest = server.image()
+    os.makedirs(os.path.join(daemon.images, "images"))
+    with open(os.path.join(daemon.images, "images", ".fetch-" + digest[7:]), "wb") as f:
+        os.fchmod(f.fileno(), 0o600)
+        f.write(b"QFI\xfb")
+        f.truncate(1 << 40)
+    daemon.ok("image", "fetch", "web", server.url("get"), "--digest", digest)
+    assert there(daemon) == ["web.qcow2"] and "bytes=" not in server.requests()[-1]
+
+
 @walk("step", range(1, 60), some=6)
 def test_the_daemon_is_killed(world, step):
     """Wherever: the image is whole, partial or not there, and the next fetch ends with the whole one alone."""
