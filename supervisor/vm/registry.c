@@ -21,7 +21,7 @@ static size_t registry_place(const struct vms *vms, const char *name, bool *foun
 	return to;
 }
 
-struct vm *vms_find(struct vms *vms, const char *name)
+struct vm *vms_find(const struct vms *vms, const char *name)
 {
 	bool found;
 	size_t i = registry_place(vms, name, &found);
@@ -47,7 +47,7 @@ void vms_remove(struct vms *vms, const struct vm *vm)
 	memmove(vms->vm + i, vms->vm + i + 1, (--vms->n - i) * sizeof(struct vm *));
 }
 
-const char *vms_dir(struct vms *vms, const char *name)
+const char *vms_dir(const struct vms *vms, const char *name)
 {
 	const struct daemon_dirs *dirs = &vms->daemon->dirs;
 	const struct vm *vm = vms_find(vms, name);

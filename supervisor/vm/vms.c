@@ -74,7 +74,7 @@ void vms_free(struct vms *vms)
 }
 
 /* Hash of everything a VM's configuration is made from; 0: no file. */
-static uint64_t vms_stamp_of(struct vms *vms, const char *name)
+static uint64_t vms_stamp_of(const struct vms *vms, const char *name)
 {
 	uint64_t own = conf_vm_stamp(vms_dir(vms, name), name);
 	uint64_t all = own * 31 + vms->daemon->conf_stamp;
@@ -267,7 +267,7 @@ void vms_reload(struct vms *vms, struct conf_problems *p)
 	vms_observed_reload(vms);
 }
 
-static bool vms_changed_elsewhere(struct vms *vms)
+static bool vms_changed_elsewhere(const struct vms *vms)
 {
 	for (size_t i = 0; i < vms->n; i++)
 		if (vms->vm[i]->file.elsewhere &&
@@ -386,7 +386,7 @@ bool vms_exists(struct vms *vms, const char *name, struct err *e)
 	return false;
 }
 
-bool vms_is_current(struct vms *vms, const struct vm *vm)
+bool vms_is_current(const struct vms *vms, const struct vm *vm)
 {
 	const char *config = vms->daemon->dirs.config;
 

@@ -42,11 +42,11 @@ void vms_lost(struct vms *vms);
 void vms_leased(struct vms *vms);
 
 /* --- registry.c --- */
-struct vm *vms_find(struct vms *vms, const char *name);
+struct vm *vms_find(const struct vms *vms, const char *name);
 void vms_insert(struct vms *vms, struct vm *vm /* stolen */);
 void vms_remove(struct vms *vms, const struct vm *vm); /* the caller owns vm again */
 /* The directory that the VM's file is in, or would be in. */
-const char *vms_dir(struct vms *vms, const char *name);
+const char *vms_dir(const struct vms *vms, const char *name);
 
 /* Called in the middle of a change: a callback may set a flag or arm a timer, and does its work
  * from the loop. It must not change VMs, nor add or remove observers. */
@@ -77,7 +77,7 @@ struct vm *vms_get(struct vms *vms, const char *name, struct err *e);
 /* As vms_get(), but changes nothing: is there a file or a process? */
 bool vms_exists(struct vms *vms, const char *name, struct err *e);
 /* Its files are valid and unchanged since they were read. */
-bool vms_is_current(struct vms *vms, const struct vm *vm);
+bool vms_is_current(const struct vms *vms, const struct vm *vm);
 /* The VM that is probably meant, or NULL. */
 const char *vms_nearest(const struct vms *vms, const char *name);
 /* Evaluates Owner= of the file as it is now; false if there is none. */
