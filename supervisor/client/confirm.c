@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * On a terminal, asks before ending or discarding more than what was named: all VMs, or those that a
- * pattern found. Scripts have no terminal, and go on as always; only what deletes a VM or an image for good (API_ASKS)
- * is always asked for, and needs --yes there; before it asks, it shows what a dry run says.
+ * pattern found. Scripts have no terminal, and go on as always; only what deletes a VM or
+ * an image for good (API_ASKS) is always asked for, and needs --yes there; before it asks, it shows what a
+ * dry run says.
  */
 #include <ctype.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reads the files with ssh keys, has the image fetched; prints the file of a new VM, and what became of the VM. */
+/* Reads the files with ssh keys, has the image fetched; prints the file of a new VM, and what became of it. */
 #include <fcntl.h>
 #include <pwd.h>
 #include <stdlib.h>
