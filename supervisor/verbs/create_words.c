@@ -262,55 +262,66 @@ static int create_template_may(const json_t *arguments, struct err *e)
 	return 0;
 }
 
-json_t *create_words(const json_t *arguments, const char *uuid, const char *owner, struct err *e)
+/* Memory and firmware are the template's, if there is one. */
+static void create_machine(json_t *words, const json_t *arguments, const char *uuid)
 {
 	const char *memory = json_string_value(json_object_get(arguments, "memory")),
 		   *cpus = json_string_value(json_object_get(arguments, "cpus")),
-		   *firmware = json_string_value(json_object_get(arguments, "firmware")),
-		   *iso = json_string_value(json_object_get(arguments, "iso")),
-		   *image = json_string_value(json_object_get(arguments, "image")),
-		   *template = json_string_value(json_object_get(arguments, "template"));
-	const json_t *keys = json_object_get(arguments, "keys");
-	json_t *words, *word;
-	unsigned disks = 0;
-	size_t i;
+		   *firmware = json_string_value(json_object_get(arguments, "firmware"));
+	const bool fresh = !json_object_get(arguments, "template");
 
-	if (create_template_may(arguments, e) < 0)
-		return NULL;
-	if (!iso && !image && !keys && !template && !json_object_get(arguments, disk.argument)) {
-		err_set(e, ERR_USAGE, "there would be nothing to boot from");
-		err_hint(e,
-			"--image for a disk based on an image, --disk 20G for a new disk, --disk PATH for one that is there, --iso for a CD");
-		return NULL;
-	}
-	words = json_array();
 	create_add(words, "VM.UUID=%s", uuid);
-	if (memory || !template)
+	if (memory || fresh)
 		create_add(words, "VM.Memory=%s%s", memory ? memory : "1G",
 			memory && create_is_number(memory) ? "M" : "");
 	if (cpus)
 		create_add(words, "VM.CPUs=%s", cpus);
 	create_add(words, "VM.Enable=%s",
 		json_is_true(json_object_get(arguments, "enable")) ? "last" : "no");
-	if (firmware || !template)
+	if (firmware || fresh)
 		create_add(words, "Boot.Firmware=%s", firmware ? firmware : "uefi");
-	if (image && create_image(words, image, e) < 0) {
-		json_decref(words);
+}
+
+/* What boots, or could. */
+static int create_may(const json_t *arguments, struct err *e)
+{
+	static const char *const sources[] = { "iso", "image", "keys", "template", "disk" };
+
+	if (create_template_may(arguments, e) < 0)
+		return e->number;
+	for (size_t i = 0; i < ARRAY_SIZE(sources); i++)
+		if (json_object_get(arguments, sources[i]))
+			return 0;
+	err_set(e, ERR_USAGE, "there would be nothing to boot from");
+	return err_hint(e,
+		"--image for a disk based on an image, --disk 20G for a new disk, --disk PATH for one that is there, --iso for a CD");
+}
+
+json_t *create_words(const json_t *arguments, const char *uuid, const char *owner, struct err *e)
+{
+	const char *iso = json_string_value(json_object_get(arguments, "iso")),
+		   *image = json_string_value(json_object_get(arguments, "image"));
+	json_auto_t *words = json_array();
+	unsigned disks = 0;
+	size_t i;
+	json_t *word;
+
+	if (create_may(arguments, e) < 0)
 		return NULL;
-	}
+	create_machine(words, arguments, uuid);
+	if (image && create_image(words, image, e) < 0)
+		return NULL;
 	create_elements(words, &disk, arguments, &disks);
 	if (owner)
 		create_own(words, arguments, disks, uuid, owner);
 	if (iso)
 		create_add(words, CREATE_CD "Path=%s", iso);
-	if (create_nics(words, arguments, e) < 0) {
-		json_decref(words);
+	if (create_nics(words, arguments, e) < 0)
 		return NULL;
-	}
 	create_seed(words, arguments);
-	json_array_foreach (keys, i, word)
+	json_array_foreach (json_object_get(arguments, "keys"), i, word)
 		json_array_append(words, word);
-	return words;
+	return json_incref(words);
 }
 
 /* A key of that drive, or one that names it. */
