@@ -11,6 +11,7 @@ import pytest
 import vmk
 from test_asks import typed
 from test_create import OURS
+from test_creators import ALICE
 
 # Volumes are files; what was asked is in .asked, and .do replaces what a verb does.
 PROGRAM = r"""#!/bin/sh
@@ -293,6 +294,18 @@ def test_clone(daemon, store):
         daemon.ok("kill", "b")
         daemon.ok("delete", "--yes", "--disks", "b")
         daemon.ok("delete", "--yes", "--disks", "a")
+
+
+def test_a_volume_counts_until_it_is_removed(daemon, store):
+    """There is no trash for it."""
+    store.conf("Pool=p\n[Quota alice]\nDisk=2M\n")
+    daemon.ok("create", "a", "--memory", "16M", "--disk", "store=fast,size=2M", "--start", "VM.Owner=alice", *OURS)
+    daemon.ok("kill", "a")
+    new = ["create", "b", "--disk", "2M", "--dry-run", *OURS]
+    assert "Disk=2M in [Quota alice]" in daemon.fails(11, *new, **ALICE)
+    daemon.ok("delete", "--yes", "--disks", "a", **ALICE)
+    assert store.volumes() == []
+    daemon.ok(*new, **ALICE)
 
 
 def test_no_snapshots(daemon, store):
