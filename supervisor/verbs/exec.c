@@ -97,6 +97,7 @@ static const char push_script[] =
 	"case $f in */) [ -d \"$f\" ] || { echo \"'$f' is not a directory\" >&2; exit 1; } ;; esac\n"
 	"[ ! -d \"$f\" ] || f=${f%/}/$2\n"
 	"[ ! -d \"$f\" ] || { echo \"'$f' is a directory\" >&2; exit 1; }\n"
+	"[ ! -e \"$f\" ] || [ -f \"$f\" ] || { echo \"'$f' is not a file\" >&2; exit 1; }\n"
 	"t=$f.vmkeep$$\n"
 	"trap 'rm -f \"$t\"' EXIT\n"
 	"trap 'exit 1' HUP INT TERM\n"
