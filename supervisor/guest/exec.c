@@ -22,6 +22,8 @@ static void exec_step(struct exec *x);
 
 struct execs { /* of a VM */
 	struct exec *first;
+	struct exec *calls; /* whose request to the agent is in flight; NULL: nobody's */
+	unsigned long turn; /* given last */
 	bool paused;
 };
 
@@ -108,27 +110,57 @@ static bool exec_is_over(const struct exec *x)
 
 /* --- what is next --- */
 
+/* The one that has waited longest goes on; one that has nothing to ask leaves its turn to others. */
+static void exec_take_turns(struct execs *all)
+{
+	while (!all->calls) {
+		struct exec *next = NULL;
+
+		for (struct exec *x = all->first; x; x = x->next)
+			if (x->turn && (!next || x->turn < next->turn))
+				next = x;
+		if (!next)
+			return;
+		next->turn = 0;
+		exec_step(next);
+	}
+}
+
 static void exec_on_reply(void *data, const json_t *result, const struct err *e)
 {
 	struct exec *x = data;
+	struct execs *all = x->vm ? vm_part_state(x->vm, &exec_part) : NULL;
+	const bool began = x->started;
 
 	x->busy = false;
-	if (x->vm)
-		exec_take_reply(x, result, e);
-	exec_step(x);
+	if (!all) {
+		exec_step(x);
+		return;
+	}
+	all->calls = NULL;
+	for (struct exec *y = all->first; y && !e; y = y->next)
+		y->heard = daemon_now();
+	exec_take_reply(x, result, e);
+	if (!began && x->started && x->job)
+		x->until = daemon_now() + BEGIN_SECONDS;
+	x->turn = ++all->turn;
+	exec_take_turns(all);
 }
 
 static bool exec_call(
 	struct exec *x, enum exec_process p, bool asks, json_t *arguments /* stolen */)
 {
+	struct execs *all = vm_part_state(x->vm, &exec_part);
 	struct err e = ERR_INIT;
 
 	x->about = p;
 	x->asks = asks;
 	x->busy = true;
 	if (vm_agent_call(x->vm, asks ? "guest-exec-status" : "guest-exec", arguments, CALL_SECONDS,
-		    exec_on_reply, x, &e) == 0)
+		    exec_on_reply, x, &e) == 0) {
+		all->calls = x;
 		return true;
+	}
 	x->busy = false;
 	exec_take_reply(x, NULL, &e);
 	return false;
@@ -202,10 +234,21 @@ static bool exec_go(struct exec *x)
 	return false;
 }
 
-/* The agent cannot answer. */
-static bool exec_is_held(const struct exec *x)
+/* Another command of the VM is asking: all of them together burden the agent like one. */
+static bool exec_waits(struct exec *x)
 {
-	return !x->vm || x->lost || x->vm->st.state == VM_PAUSED || vm_agent_is_frozen(x->vm);
+	struct execs *all = vm_part_state(x->vm, &exec_part);
+
+	if (all->calls && !x->turn)
+		x->turn = ++all->turn;
+	return all->calls;
+}
+
+/* The agent cannot answer. */
+static bool exec_is_held(struct exec *x)
+{
+	return !x->vm || x->lost || exec_waits(x) || x->vm->st.state == VM_PAUSED ||
+	       vm_agent_is_frozen(x->vm);
 }
 
 static void exec_check_time(struct exec *x)
@@ -225,7 +268,7 @@ static void exec_check_time(struct exec *x)
 		err_set(&e, ERR_TIMEOUT, "not done within %.0f s: the command is ended",
 			x->timeout);
 		err_hint(&e, "--timeout gives it more time");
-	} else if (!x->watcher && now >= x->until) {
+	} else if (x->started && !x->watcher && now >= x->until) {
 		err_set(&e, ERR_TIMEOUT, "the guest's shell did not run the command within %d s",
 			BEGIN_SECONDS);
 	}
@@ -286,7 +329,6 @@ void exec_start(struct vm *vm, const struct exec_options *o)
 		.every = look_first,
 		.heard = now,
 		.renewed = now,
-		.until = now + BEGIN_SECONDS,
 		.timeout = o->timeout,
 		.deadline = o->timeout > 0 ? now + o->timeout : 0 };
 	all->first = x;

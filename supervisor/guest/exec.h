@@ -3,9 +3,9 @@
  * supervisor/guest/exec.h - a command in a guest, its input and output as a stream
  *
  * keeper.h says how it runs in the guest, exec_client.c what its client sees. At most one request
- * to the agent is in flight for each command, so that other users of the agent get their turns, and
- * what is held here for a command is one piece of output and one of input, charged to its client: a
- * piece is taken from the guest only when the one before has left.
+ * to the agent is in flight for all commands of a VM, which take turns, so that other users of the
+ * agent get theirs. What is held here for a command is one piece of output and one of input,
+ * charged to its client: a piece is taken from the guest only when the one before has left.
  *
  * When the client leaves, the command is ended. When the VM is paused or its file systems are
  * frozen, the agent cannot answer, and everything waits.

@@ -56,7 +56,8 @@ struct exec {
 	bool deaf;	   /* the agent is gone, or does not do as told: nothing more can be done */
 	unsigned failures; /* of reads, one after another */
 	double lost;	   /* 0, or until when to wait for the end of the VM, which may be why */
-	bool busy;	   /* a request to the agent is in flight: */
+	unsigned long turn; /* 0, or since when it waits for another command's request */
+	bool busy;	    /* a request to the agent is in flight: */
 	enum exec_process about;
 	bool asks;		      /* guest-exec-status, not guest-exec */
 	enum keeper_message message;  /* that EXEC_CONTROL carries */
@@ -67,7 +68,7 @@ struct exec {
 	struct buf input;	      /* one piece, for the guest */
 	struct loop_timer look;
 	double every;		  /* seconds until the next look */
-	double heard;		  /* daemon_now() of the agent's last answer */
+	double heard;		  /* daemon_now() of the agent's last answer, to any command */
 	double renewed;		  /* and of the lease */
 	double until;		  /* deadline: of the start, later of the end */
 	double timeout, deadline; /* of the command */

@@ -230,7 +230,6 @@ void exec_take_reply(struct exec *x, const json_t *result, const struct err *e)
 		exec_on_error(x, e);
 		return;
 	}
-	x->heard = daemon_now();
 	if (x->asks)
 		exec_on_status(x, result);
 	else
