@@ -11,6 +11,7 @@
 #include "supervisor/client/command.h"
 #include "supervisor/client/errors.h"
 #include "supervisor/client/exec.h"
+#include "supervisor/client/terminal.h"
 
 static const char *copy_name(const char *path)
 {
@@ -64,11 +65,13 @@ int exec_push(const char *run, const char *vm, const char *local, const char *re
 static int copy_pull_to(struct exec *x, const char *local, struct err *e)
 {
 	_cleanup_(free_ptr) char *part = xasprintf("%s.vmkeepXXXXXX", local);
-	_cleanup_(close_fd) int fd = mkostemp(part, O_CLOEXEC);
+	_cleanup_(close_fd) int fd = -1;
 	mode_t mask = umask(0);
 	int r;
 
 	umask(mask);
+	terminal_catch(true); /* from here on there is something to remove */
+	fd = mkostemp(part, O_CLOEXEC);
 	if (fd < 0)
 		return err_errno(e, "make a file beside '%s'", local);
 	x->out = fd;
