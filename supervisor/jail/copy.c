@@ -19,6 +19,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "supervisor/jail/jail.h"
 
 #define COPY_PREFIX ".vmkeep-copy-"
@@ -103,6 +104,28 @@ static char copy_listen(struct copy *c)
 	return '\0';
 }
 
+static uint64_t copy_size(const struct jail_file *f, int fd)
+{
+	const off_t end = lseek(fd, 0, SEEK_END);
+
+	return f->format == JAIL_QCOW2 ? image_size(f) : end > 0 ? (uint64_t)end : 0;
+}
+
+/* That the program said so is not enough. The original comes first in the plan. */
+static int copy_check(const struct copy *c, struct err *e)
+{
+	const struct jail_file *from = c->j->file;
+	const uint64_t wanted = copy_size(from, from->data), made = copy_size(c->f, c->fd);
+	char has[24], whole[24];
+
+	if (c->f->format == JAIL_ANY || made >= wanted)
+		return 0;
+	return err_set(e, ERR_FAILED,
+		"%s: the copy is not complete: qemu-img made an image of %s in place of %s",
+		c->f->what, text_size_exact(has, sizeof has, made),
+		text_size_exact(whole, sizeof whole, wanted));
+}
+
 static int copy_place(const struct copy *c, struct err *e)
 {
 	int r = fchown(c->fd, c->uid, c->gid) < 0 || fsync(c->fd) < 0
@@ -133,7 +156,7 @@ _Noreturn static void copy_keep(struct copy *c)
 
 	setsid(); /* the program's group may be killed */
 	prctl(PR_SET_PDEATHSIG, 0);
-	if (copy_listen(c) != PLAN_COPY_PLACE || copy_place(c, &e) < 0) {
+	if (copy_listen(c) != PLAN_COPY_PLACE || copy_check(c, &e) < 0 || copy_place(c, &e) < 0) {
 		copy_remove(c, c->temporary);
 		if (e.number)
 			answer_error(c->j->sock, "copy", false, &e);

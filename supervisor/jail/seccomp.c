@@ -17,6 +17,7 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -285,6 +286,18 @@ static int seccomp_refuse_leases(scmp_filter_ctx ctx)
 	return r;
 }
 
+/* Else it would outlive the daemon, with the locks on what it reads. */
+static int seccomp_refuse_outliving(scmp_filter_ctx ctx)
+{
+	const struct scmp_arg_cmp other[] = {
+		SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, PR_SET_PDEATHSIG),
+		SCMP_A1(SCMP_CMP_NE, SIGKILL, 0),
+	};
+
+	return seccomp_rule_add_array(
+		ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prctl), ARRAY_SIZE(other), other);
+}
+
 static bool seccomp_serves(const struct jail_role *role)
 {
 	return role->host_network && role->network_sockets;
@@ -309,6 +322,8 @@ static int seccomp_refuse_kinds(scmp_filter_ctx ctx, const struct jail_role *rol
 	if (r == 0)
 		r = seccomp_refuse_argument(ctx, EPERM, SCMP_SYS(prctl),
 			SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, PR_SCHED_CORE));
+	if (r == 0 && role->ends_with_daemon)
+		r = seccomp_refuse_outliving(ctx);
 	if (r == 0 && !role->forks)
 		r = seccomp_refuse_processes(ctx);
 	if (r == 0 && !role->forks)
