@@ -185,15 +185,22 @@ void volume_cancel(struct volume_call *c)
 
 bool volume_usage(const char *said, uint64_t *size, uint64_t *room, int *metadata)
 {
-	int percent = -1, n;
-	uint64_t all, left;
-	char more;
+	static const uint64_t max[] = { INT64_MAX, INT64_MAX, 100 };
+	uint64_t n[ARRAY_SIZE(max)];
+	size_t words = 0;
 
-	n = sscanf(said, "%" SCNu64 " %" SCNu64 " %d %c", &all, &left, &percent, &more);
-	if ((n != 2 && n != 3) || !all || left > all || percent > 100 || (n == 3 && percent < 0))
+	for (; *(said += strspn(said, " ")); said += strcspn(said, " ")) {
+		char word[24];
+
+		snprintf(word, sizeof word, "%.*s", (int)strcspn(said, " "), said);
+		if (words == ARRAY_SIZE(n) || text_parse_uint(word, 0, max[words], &n[words]) < 0)
+			return false;
+		words++;
+	}
+	if (words < 2 || !n[0] || n[1] > n[0])
 		return false;
-	*size = all;
-	*room = left;
-	*metadata = percent;
+	*size = n[0];
+	*room = n[1];
+	*metadata = words == 3 ? (int)n[2] : -1;
 	return true;
 }

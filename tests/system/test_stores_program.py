@@ -359,7 +359,8 @@ def test_store_list(daemon, store):
         "name": "fast", "type": "program", "path": store.path, "state": "ok", "size": 1000000, "free": 400000, "used": 60,
         "images": 0, "trash": None, "metadata": 12}
     assert store.asked() == ["4 usage %s p --" % store.path]
-    for text in ("exit 1", "echo x", "echo 1 2", "echo 100 50 101", "echo 100 50 -1", "echo 100 50 1 2", "echo 0 0"):
+    for text in ("exit 1", "echo x", "echo 1 2", "echo 100 50 101", "echo 100 50 -1", "echo 100 50 1 2", "echo 0 0", "echo -1 5", "echo 100 50 4294967296",
+                 "echo 18446744073709551615 5", "echo 99999999999999999999 5", "echo 100 +50", "echo 100 50 1x", "printf '100\\00050'"):
         store.do("usage", text)
         row = daemon.json("store", "list")[1]
         assert (row["state"], row["size"], row["metadata"]) == ("failing", None, None), text
