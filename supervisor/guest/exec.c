@@ -247,7 +247,7 @@ static bool exec_waits(struct exec *x)
 /* The agent cannot answer. */
 static bool exec_is_held(struct exec *x)
 {
-	return !x->vm || x->lost || exec_waits(x) || x->vm->st.state == VM_PAUSED ||
+	return !x->vm || x->lost > 0 || exec_waits(x) || x->vm->st.state == VM_PAUSED ||
 	       vm_agent_is_frozen(x->vm);
 }
 
@@ -260,7 +260,7 @@ static void exec_check_time(struct exec *x)
 		err_set(&e, ERR_GUEST_REFUSED,
 			"the guest agent was restarted: the command is ended within a minute");
 		x->deaf = true;
-	} else if (x->lost && now >= x->lost) {
+	} else if (x->lost > 0 && now >= x->lost) {
 		err_set(&e, ERR_GUEST_REFUSED, "the guest agent went away%s",
 			x->started ? ": the command is ended within a minute" : "");
 		x->deaf = true;
