@@ -30,9 +30,10 @@ struct order_vm *boot_order(const struct vms *vms);
 bool boot_is_network(const struct daemon *d, const char *name);
 /* Reports dependency cycles and unknown names in After= and Requires=. */
 void boot_check(struct vms *vms, struct conf_problems *p);
-/* What that would report of a VM if its files changed so, and does not yet. from: NULL: a new VM. */
+/* What that would report of a VM if its files changed so, and does not yet. from: NULL: a new VM. others:
+ * the names of other VMs may be told, and whether there are such. */
 struct conf_vm;
 void boot_check_change(struct vms *vms, const struct conf_vm *from, const struct conf_vm *to,
-	struct conf_problems *p);
+	bool others, struct conf_problems *p);
 
 #endif

@@ -54,7 +54,8 @@ static void check_ring(const struct conf_vm *c, const struct buf *ring, struct c
 {
 	const char *key = c->after.n ? "After" : "Requires";
 
-	conf_problem(p, conf_vm_line(c, &c->place, key), key, "dependency cycle: %s", ring->data);
+	conf_problem(p, conf_vm_line(c, &c->place, key), key, "dependency cycle%s%s",
+		ring ? ": " : "", ring ? ring->data : "");
 }
 
 void boot_check(struct vms *vms, struct conf_problems *p)
@@ -86,21 +87,23 @@ static size_t check_place(struct order_vm *order, size_t *n, const char *name)
 }
 
 void boot_check_change(struct vms *vms, const struct conf_vm *from, const struct conf_vm *to,
-	struct conf_problems *p)
+	bool others, struct conf_problems *p)
 {
 	_cleanup_(free_ptr) struct order_vm *order = boot_order(vms);
 	struct buf ring = BUF_INIT, unheard = BUF_INIT;
 	size_t n = vms->n, at = check_place(order, &n, to->name);
 	bool was;
 
-	check_names(vms, to, &to->after, from ? &from->after : NULL, "After", p);
-	check_names(vms, to, &to->requires, from ? &from->requires : NULL, "Requires", p);
+	if (others) {
+		check_names(vms, to, &to->after, from ? &from->after : NULL, "After", p);
+		check_names(vms, to, &to->requires, from ? &from->requires : NULL, "Requires", p);
+	}
 	if (from)
 		order[at] = (struct order_vm){ to->name, &from->after, &from->requires, 0 };
 	was = from && order_ring(order, n, at, &unheard);
 	order[at] = (struct order_vm){ to->name, &to->after, &to->requires, 0 };
 	if (!was && order_ring(order, n, at, &ring))
-		check_ring(to, &ring, p);
+		check_ring(to, others ? &ring : NULL, p);
 	buf_release(&unheard);
 	buf_release(&ring);
 }

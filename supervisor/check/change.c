@@ -8,14 +8,14 @@
 #include "supervisor/vm/uuid.h"
 #include "supervisor/vm/vms.h"
 
-int change_check(
-	struct daemon *d, const struct conf_vm *from, const struct conf_vm *to, struct err *e)
+int change_check(struct daemon *d, enum api_role role, const struct conf_vm *from,
+	const struct conf_vm *to, struct err *e)
 {
 	struct conf_problems problems = { 0 };
 	const struct vm *vm;
 	int r;
 
-	boot_check_change(d->vms, from, to, &problems);
+	boot_check_change(d->vms, from, to, role >= API_ROLE_OPERATOR, &problems);
 	r = conf_problems_err(&problems, e);
 	conf_problems_release(&problems);
 	vm = vms_find(d->vms, to->name);
@@ -64,10 +64,14 @@ static void change_find(const struct daemon *d, const struct conf_vm *c, struct 
 	free(all);
 }
 
-json_t *change_conflicts(struct daemon *d, const struct conf_vm *from, const struct conf_vm *to)
+json_t *change_conflicts(
+	struct daemon *d, enum api_role role, const struct conf_vm *from, const struct conf_vm *to)
 {
-	struct change c = { .name = to->name, .known = json_object() };
+	struct change c = { .name = to->name };
 
+	if (role < API_ROLE_OPERATOR)
+		return json_array();
+	c.known = json_object();
 	if (from)
 		change_find(d, from, &c);
 	c.found = json_array();

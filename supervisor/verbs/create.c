@@ -104,8 +104,8 @@ static int create_write(struct create *c, struct err *e)
 static int create_check_others(struct create *c, struct err *e)
 {
 	vms_refresh(c->daemon->vms);
-	if (change_check(c->daemon, NULL, &c->t.conf, e) == 0)
-		c->conflicts = change_conflicts(c->daemon, NULL, &c->t.conf);
+	if (change_check(c->daemon, c->t.role, NULL, &c->t.conf, e) == 0)
+		c->conflicts = change_conflicts(c->daemon, c->t.role, NULL, &c->t.conf);
 	return e->number;
 }
 

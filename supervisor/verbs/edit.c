@@ -84,7 +84,7 @@ static json_t *edit_result(const struct edit *t, const struct vm *vm)
 {
 	json_t *rows = edit_result_rows(t, vm);
 
-	edit_add_conflicts(rows, change_conflicts(t->daemon, &t->from, &t->to));
+	edit_add_conflicts(rows, change_conflicts(t->daemon, t->by.role, &t->from, &t->to));
 	return api_table(api_edit_row, rows);
 }
 
@@ -193,7 +193,7 @@ static int edit_check_others(struct edit *t, struct err *e)
 	vm_keep_disk_names(vm, &t->from);
 	vm_keep_disk_names(vm, &t->to);
 	r = edit_check_template(t, e);
-	return r < 0 ? r : change_check(t->daemon, &t->from, &t->to, e);
+	return r < 0 ? r : change_check(t->daemon, t->by.role, &t->from, &t->to, e);
 }
 
 /* Everything except the write. The VM may be gone afterwards, or another one. */

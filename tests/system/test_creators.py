@@ -109,6 +109,21 @@ def test_a_name_that_others_wait_for(daemon):
     create(daemon, "ci9", "--disk", "1M")
 
 
+def test_what_others_have_is_not_told(daemon):
+    """An owner changes a VM: the answer is the same whether a name, an image or an address is somebody else's. Only a
+    cycle is refused, without the VMs in it."""
+    create(daemon, "a", "--disk", "1M")
+    daemon.write("prod.vm", "[VM]\n[Disk root]\nPath=prod.raw\n[NIC lan]\nMACAddress=52:54:00:00:00:07\n[Lifecycle]\nAfter=hidden\n")
+    daemon.write("hidden.vm", "[VM]\n[Disk root]\nPath=hidden.raw\n[Lifecycle]\nAfter=a\n")
+    for name in ("hidde", "nobody"):
+        daemon.ok("set", "a", "Lifecycle.After+=" + name, "Lifecycle.After-=" + name, **ALICE)
+    row = daemon.one("set", "a", "NIC.lan.MACAddress=52:54:00:00:00:07", **ALICE)
+    assert row["conflict"] is None
+    said = daemon.fails(2, "set", "a", "Lifecycle.After=prod", **ALICE)
+    assert "After: dependency cycle\n" in said and "hidden" not in said
+    assert "a -> prod -> hidden -> a" in daemon.fails(2, "set", "a", "Lifecycle.After=prod")
+
+
 def test_media_may_be_named(daemon):
     create(daemon, "ci1", "--disk", "1M,base=images/debian.qcow2", "--iso", "debian.iso")
     assert "Base=images/debian.qcow2\n" in text(daemon, "ci1.vm") and "Path=debian.iso\n" in text(daemon, "ci1.vm")
