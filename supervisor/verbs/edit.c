@@ -5,8 +5,6 @@
  */
 #include "supervisor/verbs/edit.h"
 
-#include <inttypes.h>
-
 #include "base/base64.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -86,12 +84,6 @@ static json_t *edit_result(const struct edit *t, const struct vm *vm)
 
 	edit_add_conflicts(rows, change_conflicts(t->daemon, t->by.role, &t->from, &t->to));
 	return api_table(api_edit_row, rows);
-}
-
-/* Tells whether a text is still the one that was read. */
-static void edit_version(const struct conf_source *src, char version[17])
-{
-	snprintf(version, 17, "%016" PRIx64, text_hash64(src->text, src->len));
 }
 
 static int edit_check_version(const struct edit *t, const struct conf_source *src, struct err *e)
@@ -406,34 +398,6 @@ void verb_enable(struct vm *vm, struct request *r)
 void verb_disable(struct vm *vm, struct request *r)
 {
 	edit_take(vm, r, json_pack("[s]", "VM.Enable=no"), false);
-}
-
-/* For edit: returns the main file, byte by byte. */
-void verb_file(struct vm *vm, struct request *r)
-{
-	struct conf_texts *texts;
-	const struct conf_source *src;
-	struct err e = ERR_INIT;
-	char version[17];
-	char *text;
-	size_t n;
-
-	if (!request_bool(r, "force", false) && edit_refuse(&vm->file.conf, &e) < 0) {
-		request_error(r, &e);
-		return;
-	}
-	texts = conf_texts_new(vm->daemon->dirs.config, vm->name, &e);
-	if (!texts) {
-		request_error(r, &e);
-		return;
-	}
-	src = conf_texts_sources(texts, &n);
-	edit_version(src, version);
-	text = base64_encode(src->text, src->len);
-	request_return(r,
-		json_pack("{s:s, s:s, s:s}", "path", src->file, "version", version, "text", text));
-	free(text);
-	conf_texts_free(texts);
 }
 
 void verb_edit(struct vm *vm, struct request *r)

@@ -50,6 +50,9 @@ void edit_set(
 /* Are the files of this VM being written just now, after all checks? */
 bool edit_is_writing(const char *vm);
 
+/* Tells whether a text is still the one that was read. edit_file.c */
+void edit_version(const struct conf_source *src, char version[17]);
+
 /* One row of the verb's table, see api_edit_row. */
 json_t *edit_row(const struct vm *vm, const struct conf_edit_row *row, const char *file);
 /* Such rows of all keys and sections that differ. */

@@ -90,7 +90,7 @@ verb_vm_fn verb_rename;
 verb_fn verb_run;
 /* daemon.c */
 verb_fn verb_version, verb_debug_loop, verb_jobs, verb_job_cancel;
-/* edit.c */
+/* edit.c, edit_file.c */
 verb_vm_fn verb_set, verb_unset, verb_enable, verb_disable, verb_file, verb_edit;
 /* exec.c, guest.c */
 verb_vm_fn verb_guest_exec, verb_guest_push, verb_guest_pull, verb_guest_ping, verb_guest_info,
