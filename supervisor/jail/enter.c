@@ -126,7 +126,8 @@ static int enter_take_out(
 
 /* The guest has a file under this name already: that is fine if it is the same one, with the same
  * rights. */
-static int enter_find(const struct jail_file *f, int place, bool *same, struct err *e)
+static int enter_find(
+	const struct jail *j, const struct jail_file *f, int place, bool *same, struct err *e)
 {
 	struct statvfs v;
 	struct stat st;
@@ -141,7 +142,9 @@ static int enter_find(const struct jail_file *f, int place, bool *same, struct e
 		return 0;
 	err_set(e, ERR_CONFLICT, "%s: the guest still has %s %s", f->what,
 		*same ? "for reading only" : "the file that was before at", f->shown_path);
-	return err_hint(e, "take that out of the guest first");
+	return f->kind == JAIL_CDROM
+		       ? err_hint(e, "vmkeep cd %s eject --id %s first", j->name, f->id)
+		       : e->number;
 }
 
 static int enter_put(
@@ -150,7 +153,7 @@ static int enter_put(
 	_cleanup_(close_fd) int place = root_open_inside(root->seen, f->path);
 	bool same = false;
 
-	if (f->again || (place >= 0 && (enter_find(f, place, &same, e) < 0 || same)))
+	if (f->again || (place >= 0 && (enter_find(j, f, place, &same, e) < 0 || same)))
 		return e->number;
 	f->entered = true;
 	if (place < 0 && f->tree >= 0)

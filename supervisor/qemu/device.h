@@ -54,6 +54,7 @@ unsigned device_ports_used(const struct identity *id);
 /* Names */
 
 const char *device_node_name(const struct conf_disk *d, char buf[DEVICE_NODE_MAX]); /* "d-ID" */
+const char *device_disk_id(const struct conf_disk *d, char buf[80]); /* "disk-ID", "cd-ID" */
 const char *device_nic_id(const struct conf_nic *n, char buf[80]);		    /* "nic-ID" */
 
 /* The VM's vsock(7) CID, 0: none. */
@@ -81,6 +82,11 @@ void device_disk_resolve(struct conf_disk *d, const struct identity *id, const c
 /* For blockdev-add: the whole backing chain. Not for an empty CD. */
 json_t *device_disk_node(
 	const struct conf_disk *d, const struct identity *id, const char *image_dir, struct err *e);
+/* The same for a CD that is changed: the next one is there, as the second or the first, before the
+ * last one goes. */
+json_t *device_medium_node(const struct conf_disk *d, bool second, const struct identity *id,
+	const char *image_dir, struct err *e);
+const char *device_medium_name(const struct conf_disk *d, bool second, char buf[DEVICE_NODE_MAX]);
 /* For object-add; NULL without an error if this disk has no iothread. */
 json_t *device_disk_iothread(const struct conf_disk *d);
 /* For device_add; bootindex 0: not set. */

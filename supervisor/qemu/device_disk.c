@@ -8,6 +8,7 @@
 #include "conf/conf.h"
 #include "supervisor/qemu/device.h"
 
+enum { MEDIUM_LEVEL = 900 }; /* beyond any backing chain */
 enum { AHCI_FIRST = 100, AHCI_END = 106, PIIX_FIRST = 106, PIIX_END = 110, SCSI_FIRST = 110 };
 
 /* Cuts a text that does not fit in buf and appends a hash. */
@@ -38,7 +39,7 @@ const char *device_node_name(const struct conf_disk *d, char buf[DEVICE_NODE_MAX
 	return device_disk_node_name('d', 0, d->id, buf);
 }
 
-static const char *device_disk_id(const struct conf_disk *d, char buf[80])
+const char *device_disk_id(const struct conf_disk *d, char buf[80])
 {
 	snprintf(buf, 80, "%s-%s", d->cdrom ? "cd" : "disk", d->id);
 	return buf;
@@ -119,15 +120,15 @@ static enum conf_format device_disk_base_format(
 		       : CONF_FORMAT_RAW;
 }
 
-json_t *device_disk_node(
-	const struct conf_disk *d, const struct identity *id, const char *image_dir, struct err *e)
+static json_t *device_disk_chain(const struct conf_disk *d, size_t level, const struct identity *id,
+	const char *image_dir, struct err *e)
 {
 	enum conf_format format = device_disk_format(d, id);
 	char path[PATH_MAX];
 	json_t *top, *node;
 
 	device_disk_path(d, d->path, image_dir, path);
-	node = top = device_disk_format_node(d, 0, path, format, d->read_only || d->cdrom);
+	node = top = device_disk_format_node(d, level, path, format, d->read_only || d->cdrom);
 	if (d->detect_zeroes != CONF_ZEROES_OFF)
 		json_object_set_new(top, "detect-zeroes",
 			json_string(d->detect_zeroes == CONF_ZEROES_ON ? "on" : "unmap"));
@@ -140,14 +141,31 @@ json_t *device_disk_node(
 		}
 		format = device_disk_base_format(d, id, i, image_dir);
 		device_disk_path(d, d->base.item[i], image_dir, path);
-		json_object_set_new(
-			node, "backing", device_disk_format_node(d, i + 1, path, format, true));
+		json_object_set_new(node, "backing",
+			device_disk_format_node(d, level + i + 1, path, format, true));
 		node = json_object_get(node, "backing");
 	}
 	/* never follow the image header: the chain is exactly the configured one */
 	if (format == CONF_FORMAT_QCOW2)
 		json_object_set_new(node, "backing", json_null());
 	return top;
+}
+
+json_t *device_disk_node(
+	const struct conf_disk *d, const struct identity *id, const char *image_dir, struct err *e)
+{
+	return device_disk_chain(d, 0, id, image_dir, e);
+}
+
+const char *device_medium_name(const struct conf_disk *d, bool second, char buf[DEVICE_NODE_MAX])
+{
+	return device_disk_node_name('d', second ? MEDIUM_LEVEL : 0, d->id, buf);
+}
+
+json_t *device_medium_node(const struct conf_disk *d, bool second, const struct identity *id,
+	const char *image_dir, struct err *e)
+{
+	return device_disk_chain(d, second ? MEDIUM_LEVEL : 0, id, image_dir, e);
 }
 
 void device_disk_resolve(struct conf_disk *d, const struct identity *id, const char *image_dir,

@@ -65,8 +65,8 @@ static void plan_add_base(json_t *file, const struct argv_file *f)
 				(json_int_t)f->known->size, "mtime", (json_int_t)f->known->mtime));
 }
 
-static json_t *plan_files(
-	struct vm *vm, const struct conf_vm *c, const struct argv_context *ctx, struct arena *a)
+json_t *vm_plan_files(const struct conf_vm *c, const struct identity *id,
+	const struct argv_context *ctx, struct arena *a)
 {
 	static const char *const kinds[] = {
 		[ARGV_FILE_DISK] = "disk",
@@ -77,7 +77,7 @@ static json_t *plan_files(
 		[ARGV_FILE_NVRAM] = "nvram",
 	};
 	struct argv_file *file = arena_alloc(a, FILES_MAX * sizeof *file);
-	size_t n = argv_files(c, &vm->identity, ctx, a, file, FILES_MAX);
+	size_t n = argv_files(c, id, ctx, a, file, FILES_MAX);
 	json_t *files = json_array();
 	char date[16], seen[16];
 
@@ -94,10 +94,8 @@ static json_t *plan_files(
 				"write", f->write, "format",
 				f->format == CONF_FORMAT_AUTO ? "" : conf_format_name(f->format),
 				"has_base", f->has_base, "create", (json_int_t)f->create, "created",
-				own ? identity_disk_day(&vm->identity, f->id, date) : "", "seen",
-				own ? identity_image_day(
-					      &vm->identity, f->id, f->path, written, seen)
-				    : "",
+				own ? identity_disk_day(id, f->id, date) : "", "seen",
+				own ? identity_image_day(id, f->id, f->path, written, seen) : "",
 				"format_written", own && plan_format_written(c, f->id), "direct",
 				f->direct, "new_volume", f->new_volume));
 		if (f->kind == ARGV_FILE_BASE)
@@ -175,7 +173,7 @@ static json_t *plan_json(struct vm *vm, const struct probe *p, const struct argv
 		json_sprintf("%s/vms/%s/root", vm->daemon->dirs.run, vm->name), "kvm",
 		vm->proc.accel == CONF_ACCEL_KVM, "oom_score_adj", OOM_SCORE_ADJ, "io_uring",
 		argv_wants_io_uring(&vm->proc.conf), "may_create", !vm->st.by_policy, "files",
-		plan_files(vm, &vm->proc.conf, ctx, a), "modules", modules, "dev",
+		vm_plan_files(&vm->proc.conf, &vm->identity, ctx, a), "modules", modules, "dev",
 		plan_nodes(&vm->proc.conf), "paths", inside_paths(vm), "identity",
 		plan_identity(vm, &vm->proc.conf), "group",
 		cgroups_plan(vm->daemon->cgroups, vm->name, &vm->proc.conf));

@@ -17,6 +17,10 @@ int vm_firmware(
 int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *p, struct arena *a,
 	struct argv_context *ctx, struct firmware **firmware, struct err *e);
 
+/* "files" of the plan: disks of c with their bases and, if ctx has them, firmware and kernel. */
+json_t *vm_plan_files(const struct conf_vm *c, const struct identity *id,
+	const struct argv_context *ctx, struct arena *a);
+
 /* The command line, and the plan for vmkeep-jail (jail/plan.h), of vm->proc.conf and vm->proc.accel.
  * For a start, and for a check on a copy of the VM: changes nothing but the identity's slots. */
 struct vm_plan {

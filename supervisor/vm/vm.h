@@ -153,6 +153,9 @@ struct vm_process {	     /* valid while vm_state_has_process() */
 	bool quit_sent, kill_sent, unkillable;
 	bool ready_seen;	/* for ReadyWhen=log: and notify */
 	char ready_status[128]; /* status text sent by the guest, cleaned */
+	/* the change of a CD that is under way, for a daemon that continues or undoes it:
+	 * guest/medium.c; NULL: none */
+	char *medium;
 };
 
 struct vm_monitor { /* the QMP connection, and what it tells */
