@@ -267,6 +267,13 @@ const struct api_field api_reload_row[] = {
 /* --- memory, snapshots --- */
 
 const struct api_field api_memory[] = { { "actual", API_BYTES, "the guest's current memory" }, END };
+const struct api_field api_medium[] = {
+	{ "drive", API_ID },
+	{ "medium", API_TEXT, "its path, as in the VM's file; unknown: the drive is empty" },
+	{ "store", API_TEXT, "that a relative path is in" },
+	{ "persistent", API_TRUTH, "it is in the VM's file" },
+	END
+};
 const struct api_field api_snapshot[] = { { "snapshot", API_ID }, END };
 const struct api_field api_snapshot_row[] = {
 	{ "snapshot", API_TEXT },

@@ -483,6 +483,25 @@ const struct api_verb api_verbs[] = {
 	  .help = "change the memory of a running guest with its balloon",
 	  .text = "Returns when the guest's memory size has changed. Lasts until the next "
 		"start; Memory= in the file is not changed." },
+	{ "vm-cd", "cd", API_ROLE_OWNER, API_VM, API_JOB | API_NOT_BUSY | API_NEEDS_GUEST | API_KEEPS,
+	  .arg = {
+		{ "action", API_STRING, true, "insert|eject", "what to do", CHOICES("insert", "eject") },
+		{ "file", API_STRING, false, "FILE", "to insert: STORE:FILE, a file in the drive's store, "
+		  "or for root any path" },
+		{ "id", API_NAME, false, "--id ID", "the drive, if there are several" },
+		{ "force", API_BOOL, false, "--force",
+		  "open the tray even if the guest has locked it", .harms = true },
+		{ "persistent", API_BOOL, false, "--persistent", "write it to the VM's file, too" },
+		TIMEOUT("how long the guest may take to open the tray, 10 seconds by default"),
+	  },
+	  .result = "what is in the drive now", .returns = { .members = api_medium },
+	  .help = "change the CD in a drive of a running guest",
+	  .text = "The file is checked as at a start, and QEMU has it open before the tray opens; if "
+		"that fails, or the guest keeps the tray locked, the drive has what it had before. The CD "
+		"that was in it is closed and unlocked. Without --persistent the VM's file does not change: "
+		"resets keep the new CD, the next start has that of the file. info shows what is in the "
+		"drive, and diff that it differs from the file. As for set, only root may use paths outside "
+		"of the stores; owners may use files of the image directory whose names end in .iso." },
 	{ "snapshot-create", "snapshot create", API_ROLE_OWNER, API_VM, API_JOB | API_KEEPS,
 	  { "snapshot-create", "snapshot-create-as" },
 	  .arg = { SNAPSHOT },

@@ -94,6 +94,7 @@ void sentence_fetched(struct command *c, const char *target, const json_t *resul
 void sentence_clone(struct command *c, const char *target, const json_t *result);
 void sentence_rename(struct command *c, const char *target, const json_t *result);
 void sentence_memory(struct command *c, const char *target, const json_t *result);
+void sentence_cd(struct command *c, const char *target, const json_t *result);
 void sentence_snapshot(struct command *c, const char *target, const json_t *result);
 void sentence_freeze(struct command *c, const char *target, const json_t *result);
 void sentence_thaw(struct command *c, const char *target, const json_t *result);

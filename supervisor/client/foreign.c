@@ -52,7 +52,7 @@ static const struct foreign rows[] = {
 	  "detach-interface update-device update-memory-device dom-fd-associate nic-* unlink disk-unlink",
 	  "devices are sections of %f, such as [Disk data] or [NIC lan]: edit it, then vmkeep check %n and vmkeep reboot %n" },
 	{ "change-media eject insert",
-	  "write the image at Path= in the [CDROM] section of %f, then vmkeep reboot %n" },
+	  "vmkeep cd %n insert FILE changes the CD of a running guest, vmkeep cd %n eject takes it out; --persistent writes %f, too" },
 	{ "cloudinit cloudinit-dump cloudinit-pending cloudinit-update",
 	  "write User= and SSHKey= in [CloudInit] of %f before the first start; or vmkeep create --user, --ssh-key and --cloud-init" },
 	{ "nodedev-* hostdev*",

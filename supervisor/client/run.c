@@ -266,6 +266,7 @@ static const struct command_form forms[] = {
 	{ "vm-disable", NULL, edit_print },
 	{ "vm-edit", editor_run, edit_print },
 	{ "vm-set-memory", NULL, sentence_memory },
+	{ "vm-cd", NULL, sentence_cd },
 	{ "snapshot-create", NULL, sentence_snapshot },
 	{ "snapshot-delete", NULL, sentence_snapshot },
 	{ "guest-freeze", NULL, sentence_freeze },

@@ -62,6 +62,20 @@ void sentence_rename(struct command *c, const char *target, const json_t *result
 		command_print(c, target, result);
 }
 
+void sentence_cd(struct command *c, const char *target, const json_t *result)
+{
+	const json_t *medium = json_object_get(result, "medium");
+	_cleanup_(free_ptr) char *drive = value_text(NULL, json_object_get(result, "drive")),
+				 *path = value_text(NULL, medium);
+
+	if (!json_object_get(result, "drive"))
+		command_print(c, target, result);
+	else if (json_is_string(medium))
+		buf_printf(&c->out, "%s: drive '%s' has %s\n", target, drive, path);
+	else
+		buf_printf(&c->out, "%s: drive '%s' is empty\n", target, drive);
+}
+
 void sentence_snapshot(struct command *c, const char *target, const json_t *result)
 {
 	_cleanup_(free_ptr) char *name = value_text(NULL, json_object_get(result, "snapshot"));

@@ -35,6 +35,7 @@ const struct verb_row verb_table[] = {
 	{ "vm-file",             .on_vm = verb_file },
 	{ "vm-edit",             .on_vm = verb_edit },
 	{ "vm-set-memory",       .on_vm = verb_set_memory, .records = "size" },
+	{ "vm-cd",               .on_vm = verb_cd, .records = "action" },
 	{ "vm-qmp",              .on_vm = verb_qmp, .records = "command" },
 	{ "vm-history",          .on_vm = verb_history },
 	{ "vm-reset-failed",     .on_vm = verb_reset_failed },

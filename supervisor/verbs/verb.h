@@ -79,6 +79,8 @@ json_t *verb_address(uint32_t address);
 /* conf.c */
 verb_vm_fn verb_cat, verb_diff, verb_cmdline;
 verb_fn verb_check;
+/* cd.c */
+verb_vm_fn verb_cd;
 /* clone.c */
 verb_vm_fn verb_clone;
 /* create.c */

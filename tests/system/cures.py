@@ -122,7 +122,7 @@ def rows_of(module):
     @pytest.mark.parametrize("name", names)
     def test_cure(request, world, name):
         row, texts = ROWS[name]
-        if name == "with_an_agent":
+        if name in ("with_an_agent", "locked_tray"):
             request.getfixturevalue("linux")
         world.start()
         row(Person(world, texts), world)

@@ -79,7 +79,7 @@ def test_broken_vmkeep_conf(world):
 NEVER_READ = ["cat", "cat --effective", "diff", "cmdline", "info", "info --security", "check", "history", "log", "ip", "ssh", "snapshot list",
               "set-memory 8M", "set VM.CPUs=2", "unset VM.Memory", "enable", "clone y", "delete --yes --dry-run",
               "delete --yes --disks --dry-run", "pause", "resume", "reset", "guest ping", "stop --timeout 1", "start", "reboot",
-              "start --iso x.iso --once", "reset-failed", "rename x"]
+              "start --iso x.iso --once", "reset-failed", "rename x", "cd insert x.iso", "cd eject"]
 
 
 def test_no_verb_needs_a_configuration_that_was_never_read(world):

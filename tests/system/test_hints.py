@@ -58,7 +58,7 @@ def commands(text):
         for word in re.split(r"\s+", re.sub(r"%[a-z]", "x", re.sub(r"%l*[udz]+\b", "7", match.group(1)))):
             plain = word.rstrip("',;:.)`")
             placeholder = re.fullmatch(r"\[?[A-Z][A-Z|*]*(\.\.\.)?\]?|x|7|--?[a-z-]*|web1|\d\w*|[\w-]+\.(?:iso|qcow2)|bios|[A-Z]\w+(?:\.\w+)+[-+]?=\w+", plain)
-            if len(words) < 2 or placeholder or plain in ("qemu", "running", "ip", "default", "kvm-demo", "monday", "inject-nmi", "query-status", "system_wakeup"):
+            if len(words) < 2 or placeholder or plain in ("qemu", "running", "ip", "default", "kvm-demo", "monday", "inject-nmi", "query-status", "system_wakeup", "insert", "eject"):
                 words.append("7" if plain in ("JOB", "N") else plain.strip("[]").replace("...", ""))
             else:
                 break

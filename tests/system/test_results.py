@@ -83,7 +83,7 @@ def test_each_answer_is_as_the_schema_says(daemon, linux, server):
     told = Told(daemon)
     told.call("query-schema")
     daemon.micro("a", disk="qcow2")
-    boot(daemon, name="g", extra=DISK)
+    boot(daemon, name="g", extra=DISK + "[CDROM cd]\n")
 
     def a(execute, **arguments):
         return told.call(execute, name="a", **arguments)
@@ -169,6 +169,9 @@ def test_each_answer_is_as_the_schema_says(daemon, linux, server):
     g("guest-command", command={"execute": "guest-ping"})
     g("vm-info")
     g("vm-set-memory", size="96M")
+    daemon.image("x.iso")
+    g("vm-cd", action="insert", file="x.iso")
+    g("vm-cd", action="eject")
 
     a("vm-reboot")
     job = daemon.client()
