@@ -143,22 +143,27 @@ def test_many_at_once(daemon):
     assert daemon.info("t")["overlays"] == names
 
 
-@walk("step", range(1, 60), some=5)
-def test_the_daemon_is_killed(world, step):
+@walk("argv, step", [["clone", "t", "a", "--linked"], ["create", "a", "--template", "t"], ["clone", "t", "a"]], range(1, 70), some=6)
+def test_the_daemon_is_killed(world, argv, step):
     """There is a VM, or none; a second try works."""
     template(world)
     steps = Steps(world)
     world.start(env=steps.env)
     nvram(world)
     steps.arm(step)
-    done = world.vmkeep("clone", "t", "a", "--linked")
+    done = world.vmkeep(*argv, **ALICE)
     cut = steps.over()
     assert cut or done.code == 0
     made = os.path.exists(path(world, "a.vm"))
     world.start()
-    if not made:
+    assert not made or "\nOwner=alice\n" in text(world, "a.vm")
+    if made:
+        assert "exists" in world.fails(3, *argv, **ALICE)
+    else:
+        world.alone()
         world.vmkeep("forget", "a")
-        world.ok("clone", "t", "a", "--linked")
+        world.ok(*argv, **ALICE)
+    assert not [name for name in os.listdir(world.images) if name.startswith(".vmkeep")]
     world.up("a")
 
 
