@@ -32,7 +32,7 @@ struct conf_store { /* [Store ID] */
 struct conf_quota { /* [Quota USER] or [Quota @GROUP]: what each such user may own; 0: no bound */
 	const char *id;
 	struct conf_place place;
-	uint64_t vms, memory, disk;
+	uint64_t vms, cpus, memory, disk;
 };
 
 /* The name of the image directory among the stores. */

@@ -81,6 +81,8 @@ static const struct conf_key images_keys[] = {
 static const struct conf_key quota_keys[] = {
 	{ .name = "VMs",               UINT(conf_quota, vms, 0, 100000), .apply = CONF_APPLY_LIVE,
 	  .help = "How many VMs." },
+	{ .name = "CPUs",              UINT(conf_quota, cpus, 0, 1000000), .apply = CONF_APPLY_LIVE,
+	  .help = "The virtual CPUs of all of these together." },
 	{ .name = "Memory",            SIZE(conf_quota, memory), .apply = CONF_APPLY_LIVE,
 	  .help = "The sum of their Memory=, or of Max= in [Memory] where that is more." },
 	{ .name = "Disk",              SIZE(conf_quota, disk), .apply = CONF_APPLY_LIVE,

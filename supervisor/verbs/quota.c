@@ -12,7 +12,8 @@ static struct quota_claim *claims;
 
 static struct quota_use quota_use_of(const struct conf_vm *c)
 {
-	struct quota_use u = { 1, c->memory > c->memory_max ? c->memory : c->memory_max, 0 };
+	struct quota_use u = { 1, c->cpus, c->memory > c->memory_max ? c->memory : c->memory_max,
+		0 };
 
 	for (size_t i = 0; i < c->disks; i++)
 		u.disk += c->disk[i].size;
@@ -22,6 +23,7 @@ static struct quota_use quota_use_of(const struct conf_vm *c)
 static void quota_add(struct quota_use *to, const struct quota_use *u)
 {
 	to->vms += u->vms;
+	to->cpus += u->cpus;
 	to->memory += u->memory;
 	to->disk += u->disk;
 }
@@ -86,11 +88,20 @@ static struct quota_use quota_sum(struct vms *vms, const struct peer *peer, cons
 	return sum;
 }
 
+static void quota_text(char text[32], uint64_t n, bool counts)
+{
+	if (counts)
+		snprintf(text, 32, "%" PRIu64, n);
+	else
+		text_size(text, 32, n);
+}
+
 /* One bound: `of` is asked for, beside `others`; before it was `was`. */
 static int quota_bound(
 	const struct conf_quota *q, const char *key, const uint64_t n[4], struct err *e)
 {
 	const uint64_t bound = n[0], others = n[1], of = n[2], was = n[3];
+	const bool counts = streq(key, "CPUs");
 	char has[32], asks[32], may[32];
 
 	if (!bound || of <= was || (others <= bound && of <= bound - others))
@@ -100,20 +111,25 @@ static int quota_bound(
 			"the quota does not allow it: VMs=%" PRIu64
 			" in [Quota %s], and there are %" PRIu64,
 			bound, q->id, others);
+	quota_text(may, bound, counts);
+	quota_text(asks, of, counts);
+	quota_text(has, others, counts);
 	return err_set(e, ERR_NO_RESOURCES,
 		"the quota does not allow it: %s=%s in [Quota %s]; this VM has %s, the user's others%s %s",
-		key, text_size(may, sizeof may, bound), q->id, text_size(asks, sizeof asks, of),
-		streq(key, "Disk") ? " and their trash" : "", text_size(has, sizeof has, others));
+		key, may, q->id, asks, streq(key, "Disk") ? " and their trash" : "", has);
 }
 
 static int quota_check_one(const struct conf_quota *q, const struct quota_use *others,
 	const struct quota_use *of, const struct quota_use *was, struct err *e)
 {
 	const uint64_t vms[] = { q->vms, others->vms, of->vms, was->vms },
+		       cpus[] = { q->cpus, others->cpus, of->cpus, was->cpus },
 		       memory[] = { q->memory, others->memory, of->memory, was->memory },
 		       disk[] = { q->disk, others->disk, of->disk, was->disk };
 	int r = quota_bound(q, "VMs", vms, e);
 
+	if (r == 0)
+		r = quota_bound(q, "CPUs", cpus, e);
 	if (r == 0)
 		r = quota_bound(q, "Memory", memory, e);
 	return r < 0 ? r : quota_bound(q, "Disk", disk, e);

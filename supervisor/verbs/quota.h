@@ -15,7 +15,7 @@
 struct peer;
 
 struct quota_use {
-	uint64_t vms, memory, disk;
+	uint64_t vms, cpus, memory, disk;
 };
 
 /* Embedded in a change from quota_claim() until its result is in the daemon's configuration. */

@@ -155,6 +155,8 @@ def test_what_is_only_read_stays_so(daemon, words, said):
 
 @pytest.mark.parametrize("bound, fits, exceeds", [
     ("VMs=2", [], ["--disk", "1M"]),
+    ("CPUs=2", [], ["--disk", "1M"]),
+    ("CPUs=3", ["--disk", "1M"], ["--disk", "1M", "--cpus", "2"]),
     ("Memory=40M", [], ["--disk", "1M"]),
     ("Memory=48M", [], ["--disk", "1M", "Memory.Max=17M"]),
     ("Disk=10M", ["--disk", "1M"], ["--disk", "8M", "--disk", "1M"]),
@@ -308,7 +310,7 @@ def test_a_damaged_record_of_the_trash(daemon, text):
     ("[Quota @]\nVMs=1\n", "not a user name or @group"),
     ("[Quota alice]\nVMs=-1\n", "VMs"),
     ("[Quota alice]\nMemory=lots\n", "'lots' is not a size"),
-    ("[Quota alice]\nCPUs=1\n", "unknown key"),
+    ("[Quota alice]\nCores=1\n", "unknown key"),
 ])
 def test_a_quota_that_is_none(daemon, section, said):
     with open(path(daemon, "vmkeep.conf"), "a", encoding="ascii") as f:
