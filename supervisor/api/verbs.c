@@ -148,7 +148,7 @@ const struct api_verb api_verbs[] = {
 		"templates, of whomever, and VMs of their own: they own the clone, their quota must suffice, and "
 		"its images are called NEW-ID.UUID.qcow2 or .raw. Keys that they may not set are refused." },
 	{ "vm-prepare", "template prepare", API_ROLE_OWNER, API_VM,
-	  API_NOT_BUSY | API_JOB | API_NEEDS_GUEST | API_HARMS,
+	  API_NOT_BUSY | API_JOB | API_NEEDS_GUEST | API_HARMS | API_KEEPS,
 	  .arg = {
 		FORCE_MANAGED,
 		TIMEOUT("how long the script in the guest may take, 5 minutes by default"),
@@ -369,7 +369,9 @@ const struct api_verb api_verbs[] = {
 		"CD a file whose name ends in .iso, and in Base= those in images/." },
 	{ "vm-run", "run", API_ROLE_CREATE, API_NO_TARGET, API_JOB | API_RUNS,
 	  .arg = {
-		{ "image", API_STRING, true, "IMAGE", "the image that its disk is based on, as in create --image" },
+		{ "image", API_STRING, true, "IMAGE", "the image that its disk is based on, as in create --image, or a "
+		  "template" },
+		{ "template", API_BOOL, false, "--template", "take IMAGE for a template, also if an image has that name" },
 		{ "command", API_WORDS, true, "COMMAND...",
 		  "the program and its arguments, after -- if these include options", .client = true },
 		{ "push", API_WORDS, false, "--push FILE:/PATH", "copy FILE into the guest before; may be repeated",
@@ -402,7 +404,7 @@ const struct api_verb api_verbs[] = {
 		"come. The exit code is the command's, or 125 if vmkeep itself failed; if no agent came, the last lines "
 		"of the console are printed. When the command, this client or the VM ends, or the time given with --ttl is "
 		"over, the VM is ended like pulling the plug, and its disk, file, history, logs, addresses and "
-		"user id are removed. If QEMU, the daemon or the host goes down, the next daemon does that. "
+		"user id are removed. Of a template, which must have one disk of its own, it has the hardware, too. If QEMU, the daemon or the host goes down, the next daemon does that. "
 		"Its name is run- and eight digits, which vm-run tells by RUN_STARTED. "
 		"Meanwhile it is in list, where it counts for the quota of its owner; it can be looked at and killed, and its "
 		"guest used, but it cannot be changed, copied or started again. It has one disk of its own; further ones need "

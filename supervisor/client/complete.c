@@ -189,6 +189,8 @@ static void complete_add_operands(
 		names(data, "net-list", NULL, "name", &found);
 	else if (streq(arg->name, "name") || streq(arg->name, "pattern"))
 		names(data, "vm-list", NULL, "name", &found);
+	else if (streq(arg->name, "image"))
+		names(data, "image-list", NULL, "name", &found);
 	else if (streq(arg->name, "snapshot") && !streq(l->verb->execute, "snapshot-create"))
 		names(data, "snapshot-list", l->first_operand, "snapshot", &found);
 	for (const char *p = found.data; p && *p;) {

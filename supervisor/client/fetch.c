@@ -92,12 +92,24 @@ static int fetch_run(const struct command *c, json_t *arguments /* stolen */)
 	return code;
 }
 
+/* In place of an image, a VM may have that name, which must be a template then. */
+static void fetch_find_template(struct conn *conn, json_t *arguments, const char *name)
+{
+	json_auto_t *vm = json_pack("{s:s}", "name", name), *info = NULL;
+	struct err ignored = ERR_INIT;
+
+	info = conn_call(conn, "vm-info", vm, &ignored);
+	if (info)
+		json_object_set_new(arguments, "template", json_true());
+}
+
 /* By the catalogue: the user that the image is made for, and whether it must be fetched. */
 static int fetch_look(
 	struct command *c, json_t *arguments, const char *image, bool *needed, struct err *e)
 {
 	struct conn conn = CONN_INIT;
 	json_t *list = NULL, *row;
+	bool found = false;
 	size_t i;
 
 	if (conn_open(&conn, conn_run_dir(c->args->run), e) == 0)
@@ -107,10 +119,13 @@ static int fetch_look(
 
 		if (!streq(json_string_value(value_cell(list, row, "name")), image))
 			continue;
+		found = true;
 		*needed = !streq(json_string_value(value_cell(list, row, "state")), "ready");
 		if (user && json_object_get(arguments, "ssh-key") && !fetch_text(arguments, "user"))
 			json_object_set_new(arguments, "user", json_string(user));
 	}
+	if (list && !found && c->verb->traits & API_RUNS)
+		fetch_find_template(&conn, arguments, image);
 	json_decref(list);
 	conn_release(&conn);
 	return e->number;
@@ -135,7 +150,8 @@ int fetch_image(struct command *c)
 	else if (url && !conf_name_ok(name))
 		err_set(&e, ERR_USAGE, "%s: '%s' does not end with a name for the image",
 			c->verb->command, image);
-	else if (image && !url && conf_name_ok(image))
+	else if (image && !url && conf_name_ok(image) &&
+		 !json_is_true(json_object_get(arguments, "template")))
 		fetch_look(c, arguments, image, &needed, &e);
 	if (e.number)
 		return errors_print(NULL, &e);

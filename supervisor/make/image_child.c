@@ -6,7 +6,8 @@
  *       -> {"size": bytes that a guest sees, "room", "all": of its file system}
  *   {"do": "base", "path": "a.raw", "format": "raw", "new": "b.qcow2"}   -> the same; it may have bases,
  *       and nothing may be in the place of the new one, if it is named
- *   {"do": "overlay", "path": "images/a.qcow2"}   the same, for an overlay in .run, which it makes
+ *   {"do": "overlay", "path": "images/a.qcow2"}   the same, for an overlay in .run, which it makes; with a
+ *       "format" it may have bases
  *   {"do": "discard", "overlay": ".run/a.qcow2"}   removes it, if it is there -> {}
  *   {"do": "list"}   -> {"rows": [[name, size, bytes on disk, URL, digest, proof, time]]}
  *   {"do": "begin", "image": "a", "digest": HEX}
@@ -156,7 +157,7 @@ static json_t *image_overlay(struct image *m, struct err *e)
 	if (image_is_read_only(m, e))
 		return NULL;
 	if (mkdirat(m->dir, IMAGE_OVERLAYS, 0700) == 0 || errno == EEXIST)
-		return image_size(m, e);
+		return image_look(m, *image_text(m, "format"), e);
 	err_errno(e, "create '%s/" IMAGE_OVERLAYS "'", m->store);
 	return NULL;
 }

@@ -21,6 +21,7 @@ struct create_text {
 	struct daemon *daemon;
 	char *name, *path;
 	char uuid[37];
+	char *start;   /* the text that the words are set in; NULL: none */
 	json_t *words; /* for conf_edit_set() */
 	/* What a user other than an operator gets without asking: the rest must be theirs to set. */
 	char *granted;

@@ -29,14 +29,16 @@ void create_text_release(struct create_text *t)
 	peer_unref(t->peer);
 	buf_release(&t->text);
 	free(t->granted);
+	free(t->start);
 	free(t->name);
 	free(t->path);
 }
 
 int create_text_compose(struct create_text *t, const char *without, struct err *e)
 {
-	const struct conf_source empty = { .file = t->path, .text = "" };
-	struct conf_edit *ed = conf_edit_new(&empty, 1, &t->daemon->conf);
+	const char *start = t->start ? t->start : "";
+	const struct conf_source src = { t->path, start, strlen(start) };
+	struct conf_edit *ed = conf_edit_new(&src, 1, &t->daemon->conf);
 	size_t i;
 	json_t *word;
 	int r = 0;

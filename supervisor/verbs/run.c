@@ -4,12 +4,17 @@
  * is an overlay on an image. When the request ends, for whatever reason, the VM is ended and all of it
  * removed; if the daemon dies, the next one does that: make/throwaway.h.
  */
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/text.h"
+#include "conf/edit.h"
+#include "supervisor/make/copies.h"
 #include "supervisor/make/image.h"
 #include "supervisor/make/throwaway.h"
 #include "supervisor/verbs/create.h"
 #include "supervisor/verbs/quota.h"
+#include "supervisor/verbs/run_template.h"
 #include "supervisor/verbs/verb.h"
 
 static const char RUNNING[] = "run";
@@ -21,6 +26,9 @@ struct run {
 	struct request *r; /* NULL: its client is gone */
 	struct job *job;
 	struct create_text t;
+	struct run_source source;
+	json_t *fixed;	       /* words */
+	struct copies *copies; /* under way; NULL: none */
 	struct quota_claim claim;
 	double ttl;
 	struct loop_timer end;
@@ -33,6 +41,8 @@ static void run_free(struct run *t)
 {
 	loop_timer_stop(&t->end);
 	quota_release(&t->claim);
+	run_source_release(&t->source);
+	json_decref(t->fixed);
 	create_text_release(&t->t);
 	free(t->reason);
 	free(t);
@@ -121,6 +131,12 @@ static int run_on_cancel(void *data, struct err *e)
 	return 0;
 }
 
+static void run_may_cancel(struct run *t)
+{
+	t->job->cancel = run_on_cancel;
+	t->job->cancel_data = t;
+}
+
 static void run_on_gone(void *data)
 {
 	struct run *t = data;
@@ -148,11 +164,9 @@ static void run_start(struct run *t)
 	vm_wait(vm, VM_GOAL_STOPPED, 0, run_on_down, t);
 }
 
-static void run_on_made(void *data, const struct err *e)
+/* The next step, or the end. */
+static void run_go_on(struct run *t, void (*step)(struct run *t), const struct err *e)
 {
-	struct run *t = data;
-
-	quota_release(&t->claim);
 	if (e && !t->why.number)
 		err_copy(&t->why, e);
 	if (run_daemon_ends(t))
@@ -160,7 +174,32 @@ static void run_on_made(void *data, const struct err *e)
 	else if (t->why.number || t->ending)
 		run_remove(t);
 	else
+		step(t);
+}
+
+static void run_on_copied(void *data, const struct err *e)
+{
+	struct run *t = data;
+
+	copies_free(t->copies);
+	t->copies = NULL;
+	run_may_cancel(t);
+	run_go_on(t, run_start, e);
+}
+
+static void run_copy(struct run *t)
+{
+	t->copies = run_template_copy(&t->source, &t->t, t->job, run_on_copied, t);
+	if (!t->copies)
 		run_start(t);
+}
+
+static void run_on_made(void *data, const struct err *e)
+{
+	struct run *t = data;
+
+	quota_release(&t->claim);
+	run_go_on(t, run_copy, e);
 }
 
 /* Nothing may stay of it, so all that it writes to is its overlay. */
@@ -169,7 +208,8 @@ static int run_check_disks(const struct run *t, struct err *e)
 	const struct conf_vm *c = &t->t.conf;
 
 	for (size_t i = 0; i < c->disks; i++)
-		if (!c->disk[i].cdrom && !c->disk[i].read_only && !streq(c->disk[i].id, "root"))
+		if (!c->disk[i].cdrom && !c->disk[i].read_only &&
+			!streq(c->disk[i].id, t->source.disk))
 			return err_set(e, ERR_USAGE,
 				"disk '%s' would stay: a throw-away VM writes to its overlay only, "
 				"further disks need ReadOnly=yes",
@@ -177,12 +217,35 @@ static int run_check_disks(const struct run *t, struct err *e)
 	return 0;
 }
 
+/* These are granted, whoever the client is. */
+static void run_grant(struct run *t)
+{
+	const char *text = t->t.granted ? t->t.granted : "";
+	const struct conf_source src = { t->t.path, text, strlen(text) };
+	struct conf_edit *ed = conf_edit_new(&src, 1, NULL);
+	struct buf granted = BUF_INIT;
+	struct err ignored = ERR_INIT;
+	json_t *word;
+	size_t i;
+
+	json_array_foreach (t->fixed, i, word)
+		conf_edit_set(ed, json_string_value(word), &ignored);
+	conf_edit_text(ed, 0, &granted);
+	conf_edit_free(ed);
+	free(t->t.granted);
+	t->t.granted = buf_steal(&granted);
+}
+
 static int run_make(struct run *t, uint64_t size, struct err *e)
 {
-	struct throwaway made = { t->t.name, create_words_store(t->t.words), NULL };
+	struct throwaway made = { t->t.name, t->source.store, NULL };
+	int r = t->source.vm ? run_template_compose(&t->source, &t->t, size, e)
+			     : create_words_size(t->t.words, size, e);
 
-	if (create_words_size(t->t.words, size, e) < 0 || create_text_compose(&t->t, NULL, e) < 0 ||
-		create_text_check(&t->t, e) < 0 || run_check_disks(t, e) < 0)
+	if (r == 0)
+		run_grant(t);
+	if (r < 0 || create_text_compose(&t->t, NULL, e) < 0 || create_text_check(&t->t, e) < 0 ||
+		run_check_disks(t, e) < 0)
 		return e->number;
 	quota_claim(&t->claim, t->t.role, t->t.peer, t->t.name, &t->t.conf);
 	made.text = t->t.text.data;
@@ -204,11 +267,13 @@ static void run_on_sized(void *data, const json_t *answer, const struct err *fai
 /* The size of the image, and the folder for the overlay. */
 static int run_look(struct run *t, struct err *e)
 {
-	json_t *request = image_request(t->daemon, "overlay", create_words_store(t->t.words), e);
+	const struct run_source *s = &t->source;
+	json_t *request = image_request(t->daemon, "overlay", s->store, e);
 
 	if (!request)
 		return e->number;
-	json_object_set_new(request, "path", json_string(create_words_base(t->t.words)));
+	json_object_update_new(
+		request, json_pack("{s:s, s:s*}", "path", s->path, "format", s->format));
 	return image_ask(t->daemon, request, run_on_sized, t, e) ? 0 : e->number;
 }
 
@@ -221,16 +286,37 @@ static void run_add_fixed(struct run *t, const char *owner)
 		"Lifecycle.OnPowerOff=stop", "Lifecycle.OnPanic=stop",
 		"Lifecycle.OnWatchdog=stop" };
 	_cleanup_(free_ptr) char *overlay = throwaway_overlay(t->t.name);
+	const struct run_source *s = &t->source;
 
+	t->fixed = json_pack("[s+, s+++, s+++]", "VM.UUID=", t->t.uuid, "Disk.", s->disk,
+		".Path=", overlay, "Disk.", s->disk, ".Store=", s->store);
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		json_array_append_new(t->t.words, json_string(words[i]));
-	json_array_append_new(t->t.words, json_sprintf("Disk.root.Path=%s", overlay));
-	if (!owner)
-		return;
-	json_array_append_new(t->t.words, json_sprintf("VM.Owner=%s", owner));
-	t->t.granted = xasprintf("[VM]\nUUID=%s\nOwner=%s\n[Disk root]\nPath=%s\n[Lifecycle]\n"
-				 "Restart=no\nOnPowerOff=stop\nOnPanic=stop\nOnWatchdog=stop\n",
-		t->t.uuid, owner, overlay);
+		json_array_append_new(t->fixed, json_string(words[i]));
+	if (owner)
+		json_array_append_new(t->fixed, json_sprintf("VM.Owner=%s", owner));
+	json_array_extend(t->t.words, t->fixed);
+}
+
+static int run_find_source(struct run *t, const struct request *r, struct err *e)
+{
+	json_auto_t *arguments = json_copy((json_t *)(uintptr_t)request_arguments(r));
+	const char *image = request_string(r, "image");
+	const bool template = request_bool(r, "template", false);
+
+	json_object_del(arguments, "template");
+	if (template) {
+		json_object_del(arguments, "image");
+		json_object_set_new(arguments, "template", json_string(image));
+		if (run_template_find(t->daemon, image, &t->source, e) < 0)
+			return e->number;
+	}
+	t->t.words = create_words(arguments, t->t.uuid, NULL, e);
+	if (t->t.words && !template) {
+		t->source.disk = xstrdup("root");
+		t->source.store = xstrdup(create_words_store(t->t.words));
+		t->source.path = xstrdup(create_words_base(t->t.words));
+	}
+	return e->number;
 }
 
 static int run_prepare(struct run *t, const struct request *r, struct err *e)
@@ -242,8 +328,7 @@ static int run_prepare(struct run *t, const struct request *r, struct err *e)
 			e, ERR_USAGE, "a throw-away VM ends with its client, which has to wait");
 	if (e->number || create_name_may(t->daemon, t->t.name, e) < 0)
 		return e->number;
-	t->t.words = create_words(request_arguments(r), t->t.uuid, NULL, e);
-	if (!t->t.words)
+	if (run_find_source(t, r, e) < 0)
 		return e->number;
 	run_add_fixed(t, owner);
 	return 0;
@@ -278,8 +363,7 @@ void verb_run(struct daemon *d, struct request *r)
 	}
 	t->job = verb_job(d, r, NULL);
 	snprintf(t->job->vm, sizeof t->job->vm, "%s", t->t.name);
-	t->job->cancel = run_on_cancel;
-	t->job->cancel_data = t;
+	run_may_cancel(t);
 	request_on_gone(r, run_on_gone, t);
 	if (t->ttl > 0)
 		loop_timer_start(&t->end, t->ttl);

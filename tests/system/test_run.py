@@ -26,13 +26,17 @@ def image(world, guest="polite", name="any", **how):
 class Run:
     """vm-run by hand: its connection holds the VM."""
 
-    def __init__(self, world, who=None, **arguments):
+    def __init__(self, world, who=None, words=SMALL, **arguments):
         self.client = world.client(timeout=30, **(who or {}))
-        self.serial = self.client.send("vm-run", dict(SMALL, **arguments))
+        self.serial = self.client.send("vm-run", {**words, **arguments})
         self.name = None  # of the VM; it ends with this object
 
     def up(self):
-        self.name = self.client.event("RUN_STARTED")["name"]
+        while self.name is None:
+            message = self.client.receive()
+            assert message.get("id") != self.serial, message
+            if message.get("event") == "RUN_STARTED":
+                self.name = message["data"]["name"]
         return self
 
     def result(self):
@@ -101,7 +105,7 @@ def test_it_is_there_and_gone(daemon):
 
 @pytest.mark.parametrize("words", [["start"], ["stop"], ["reboot"], ["set", "VM.CPUs=2"], ["unset", "VM.CPUs"], ["edit"], ["enable"],
                                    ["disable"], ["delete", "--yes"], ["rename", "new"], ["clone", "new"], ["snapshot create", "s"],
-                                   ["start", "--paused"]])
+                                   ["start", "--paused"], ["template prepare"]])
 def test_it_cannot_be_changed(daemon, words):
     image(daemon)
     run = running(daemon)
