@@ -51,7 +51,10 @@ def test_recorded_answers_fit():
         with open(os.path.join(GOLDEN, "schema", verb + ".json"), encoding="utf-8") as f:
             schema = json.load(f)
         with open(path, encoding="utf-8") as f:
-            value = json.loads(f.read().split("\n---")[0])
+            text = f.read()
+        if text.startswith("---"):  # it prints no JSON
+            continue
+        value = json.loads(text.split("\n---")[0])
         assert not faults(schema, value), path
 
 
