@@ -324,8 +324,8 @@ struct trash_running *trash_run(struct daemon *d, const char *name, const char *
 	if (!others)
 		return NULL;
 	request = json_pack("{s:b, s:I, s:s, s:o, s:o, s:O}", "move", move, "time",
-		(json_int_t)clock_wall(), "uuid", uuid ? uuid : "", "stores", trash_stores(d),
-		"others", others, "images", images);
+		(json_int_t)trash_now(d->trash), "uuid", uuid ? uuid : "", "stores",
+		trash_stores(d), "others", others, "images", images);
 	text = json_dumps(request, JSON_COMPACT);
 	t = xcalloc(1, sizeof *t);
 	*t = (struct trash_running){ .daemon = d,

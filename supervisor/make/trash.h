@@ -40,6 +40,9 @@ void trash_cancel(struct trash_running *t);
  * day from then on, and whenever something was moved there. */
 struct trash_pruner;
 void trash_prune(struct trash_pruner *p); /* now */
+/* What is moved now has this time: that of the clock; a clock that was set back is not believed for a
+ * day, or what is moved meanwhile would be old as soon as it is right again. */
+double trash_now(struct trash_pruner *p);
 /* What was moved before this time is old. */
 int64_t trash_old(struct trash_pruner *p);
 struct trash_pruner *trash_pruner_new(struct daemon *d);

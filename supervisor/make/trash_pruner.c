@@ -34,6 +34,13 @@ static double trash_clock(struct trash_pruner *p)
 	return believed;
 }
 
+double trash_now(struct trash_pruner *p)
+{
+	const double wall = clock_wall(), kept = p->wall + clock_boot() - p->boot;
+
+	return kept > wall ? kept : wall;
+}
+
 int64_t trash_old(struct trash_pruner *p)
 {
 	return (int64_t)(trash_clock(p) - TRASH_DAYS * DAY_SECONDS);

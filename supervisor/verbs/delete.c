@@ -231,8 +231,8 @@ static void delete_on_moved(void *data, const json_t *images, const struct err *
 	}
 	if (images) {
 		if (t->daemon->emit)
-			quota_trash_add(
-				t->daemon, t->owner, delete_moved(t->images, images), clock_wall());
+			quota_trash_add(t->daemon, t->owner, delete_moved(t->images, images),
+				trash_now(t->daemon->trash));
 		json_decref(t->images);
 		t->images = json_deep_copy(images);
 	}
