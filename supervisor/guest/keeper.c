@@ -19,7 +19,8 @@ enum { CODE_MAX = 8 /* " 255" and the newline, with room */ };
  * it by way of /proc. Before the descriptors 6 to 9 exist a dd on them fails, as it must: lower
  * ones are used by the shell itself. Shells make the redirections of a command in themselves and
  * undo them later, thus the parentheses around the command. It runs in the foreground, so that
- * SIGINT is not ignored, in a session of its own if there is a setsid. The keeper's own
+ * SIGINT is not ignored, in a session of its own if there is a setsid. Before it is hung up on, the
+ * keeper is killed: its exit code would pass for an end of its own. The keeper's own
  * descriptors for the pipes are open for both directions, which is why opening one never waits,
  * and those of the command only for one, so that it sees the end of its input.
  */
@@ -47,7 +48,7 @@ static const char keeper_script[] =
 	"x) c= e=1 ;;\n"
 	"q) break ;;\n"
 	"esac\n"
-	"if [ \"$h\" ] && [ \"$c$e\" ]; then s HUP; sleep 1; s KILL; kill -9 $$; break; fi\n"
+	"if [ \"$h\" ] && [ \"$c$e\" ]; then kill -9 $$; s HUP; sleep 1; s KILL; break; fi\n"
 	"done\n"
 	"kill $t\n"
 	") &\n"
