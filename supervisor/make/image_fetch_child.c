@@ -83,7 +83,6 @@ static bool image_may_begin(const struct image *m, int dir, bool *there, struct 
 {
 	_cleanup_(free_ptr) char *name = image_file(m);
 	_cleanup_(close_fd) int fd = image_openat2(dir, name, O_RDONLY, 0);
-	const bool own = streq(image_text(m, "name"), CONF_STORE_DEFAULT);
 	struct image_origin origin;
 
 	if (fd < 0 && errno == ENOENT)
@@ -97,8 +96,8 @@ static bool image_may_begin(const struct image *m, int dir, bool *there, struct 
 	err_set(e, ERR_CONFLICT, "store '%s' has an image '%s' already, with another digest",
 		image_text(m, "name"), image_text(m, "image"));
 	err_hint(e,
-		"vmkeep image rm %s%s%s moves it to the trash if no VM is based on it, and then it can be fetched again; else choose another name",
-		image_text(m, "image"), own ? "" : " --store ", own ? "" : image_text(m, "name"));
+		"vmkeep image rm %s --store %s moves it to the trash if no VM is based on it, and then it can be fetched again; else choose another name",
+		image_text(m, "image"), image_text(m, "name"));
 	return false;
 }
 

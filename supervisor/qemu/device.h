@@ -55,7 +55,7 @@ unsigned device_ports_used(const struct identity *id);
 
 const char *device_node_name(const struct conf_disk *d, char buf[DEVICE_NODE_MAX]); /* "d-ID" */
 const char *device_disk_id(const struct conf_disk *d, char buf[80]); /* "disk-ID", "cd-ID" */
-const char *device_nic_id(const struct conf_nic *n, char buf[80]);		    /* "nic-ID" */
+const char *device_nic_id(const struct conf_nic *n, char buf[80]);   /* "nic-ID" */
 
 /* The VM's vsock(7) CID, 0: none. */
 uint32_t device_cid(const struct conf_vm *c, const struct identity *id);

@@ -57,7 +57,7 @@ def no_direct_io(p, daemon):
 
 @cure("images come over https only; one that is on this host can be put in images/ of a store",
       "fetch it yourself, and put it in images/ of a store", "append #sha256=DIGEST to the URL, as published with the image", "choose another name",
-      "vmkeep image rm %s%s%s moves it to the trash if no VM is based on it, and then it can be fetched again; else choose another name")
+      "vmkeep image rm %s --store %s moves it to the trash if no VM is based on it, and then it can be fetched again; else choose another name")
 def an_image_to_fetch(p, daemon):
     """Nothing is fetched here: the connection is refused, after all other checks."""
     where, digest = "://127.0.0.1:1/a.qcow2", "sha256:" + "0" * 64
