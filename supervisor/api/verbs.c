@@ -649,11 +649,19 @@ const struct api_verb api_verbs[] = {
 	{ "vm-qmp", "qmp", API_ROLE_ROOT, API_VM, API_NEEDS_GUEST, { "qemu-monitor-command" },
 	  .arg = {
 		{ "command", API_JSON, true, "JSON", "as in {\"execute\": \"query-status\"}" },
+		{ "with-file", API_STRING, false, "--with-file PATH", "show QEMU this file or block device of the "
+		  "host, under the same path, before the command" },
+		{ "writable", API_BOOL, false, "--writable", "and let it write to it" },
+		{ "without-file", API_STRING, false, "--without-file PATH", "take such a file away after the "
+		  "command" },
 		TIMEOUT("how long QEMU may take, 30 seconds by default"),
 	  },
 	  .result = "what QEMU returned",
 	  .help = "send a command to a VM's QEMU, bypassing all checks",
-	  .text = "The daemon learns of the effects only through QEMU's events." },
+	  .text = "The daemon learns of the effects only through QEMU's events. QEMU sees no file of the host "
+		"but the VM's own. --with-file adds one, after the checks of a disk at a start; if the command "
+		"fails, it is taken away again, else it stays until --without-file, with a command such as "
+		"blockdev-del, or until the VM is off. It is locked only if QEMU locks it." },
 
 	{ "net-list", "net list", API_ROLE_VIEW, API_NO_TARGET, 0, { "net-list" },
 	  .result = "one row per network", .returns = { .columns = api_network_row },
