@@ -152,6 +152,8 @@ REFUSED = [
     (["insert", "a.raw"], 3, "in use"),
     (["insert", "x.iso", "--id", "dvd"], 4, "no CD drive 'dvd'"),
     (["insert", "bad.qcow2"], None, "bad.qcow2"),
+    (["insert", "x.iso\n[Disk more]\nPath=a.raw"], 2, "is not a text"),
+    (["insert", "x.iso\rBus=scsi"], 2, "is not a text"),
 ]
 
 

@@ -52,9 +52,18 @@ def test_the_others_are_only_seen(daemon):
     daemon.ok("info", "prod", **ALICE)
     for who, name in ((ALICE, "prod"), (BOB, "ci1")):
         for words in (["start"], ["kill"], ["pause"], ["set", "VM.CPUs=2"], ["unset", "VM.CPUs"], ["enable"], ["edit"], ["rename", "x"],
-                      ["delete", "--yes"], ["snapshot create", "s"], ["console"], ["qmp", "stop"], ["forget"]):
+                      ["delete", "--yes"], ["snapshot create", "s"], ["console"], ["qmp", "stop"], ["forget"], ["template prepare"], ["guest exec", "true"],
+                      ["guest exec", "--collect", "true"], ["guest push", "/etc/passwd", "/x"], ["guest freeze"],
+                      ["guest command", '{"execute": "guest-ping"}'], ["guest trim"], ["cd", "eject"], ["set-memory", "16M"], ["start", "--iso", "x.iso"]):
             verb, *rest = words
-            assert daemon.vmkeep(*verb.split(), name, *rest, **who).code == 9, words
+            done = daemon.vmkeep(*verb.split(), name, *rest, **who)
+            assert done.code == (125 if verb == "guest exec" else 9) and "permission denied: %s may not" % who["user"] in done.err, done
+        client = daemon.client(uid=vmk.USERS[who["user"]], groups=[vmk.GROUPS["vmkeep-create"]])
+        for verb, more in (("guest-pull", {"path": "/x"}), ("guest-push", {"path": "/x"}), ("guest-exec", {"command": ["true"], "stream": True})):
+            with pytest.raises(vmk.Error) as e:
+                client.call(verb, name=name, **more)
+            assert e.value.error_class == "Permission", e.value
+        client.close()
     for words in (["reload"], ["reexec"], ["shutdown-all", "--yes"], ["net", "stop", "default"], ["forget", "ci1"]):
         assert daemon.vmkeep(*words, **ALICE).code == 9, words
     assert daemon.states() == {"prod": "running", "ci1": "stopped"}
