@@ -408,12 +408,7 @@ class World:
         self.eventually(self.processes, lambda found: len(found) == self.others)
         assert self.links() <= {"lo", "up0", "tunl0", "sit0", "ip6tnl0", "ip6_vti0", "ip_vti0", "gre0"}
         assert "vmkeep" not in self.exec("nft", "list", "ruleset")
-<<<<<<< Updated upstream
         assert self.mount_points() == self.mounts, set(self.mount_points()) ^ set(self.mounts)
-=======
-        mounts = self.mount_points()
-        assert mounts == self.mounts, "mounted or unmounted: %s" % (set(mounts) ^ set(self.mounts))
->>>>>>> Stashed changes
         for folder, _, names in os.walk(self.state):
             for name in names:
                 if name.endswith(".json"):
