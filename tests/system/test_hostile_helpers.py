@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Programs in an attacker's hands in the place of those that the daemon has run: qemu-img of clones, xorriso, gpgv and curl.
-They can do no more than they are for (hostile_helper.py), and what they pretend is not believed."""
+They can do no more than they are for (helper_hostile.py), and what they pretend is not believed."""
 import json
 import os
 
@@ -30,7 +30,7 @@ class Program:
         self.covered = True
 
     def hostile(self):
-        source = vmk.read_text(os.path.join(HERE, "hostile_helper.py"))
+        source = vmk.read_text(os.path.join(HERE, "helper_hostile.py"))
         self.world.write("secret", "secret\n")
         self.world.image("other.raw")
         self.is_("#!/usr/bin/python3 -IS\nBASE = %r\n%s" % (self.world.base, source))
