@@ -252,10 +252,10 @@ def endless(world, after=""):
     world.exec("mount", "--bind", script, "/usr/bin/qemu-img")
 
 
-def begun(world):
+def begun(world, name="a", to="b"):
     """A clone whose qemu-img runs; its job."""
     endless(world)
-    job = world.one("clone", "a", "b", "--no-wait")["job"]
+    job = world.one("clone", name, to, "--no-wait")["job"]
     world.eventually(lambda: [row["percent"] for row in world.rows("jobs")], lambda found: found == [12], 30)
     return job
 

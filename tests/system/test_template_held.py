@@ -8,6 +8,7 @@ import threading
 import pytest
 
 import vmk
+from test_clone import begun
 from test_edit import path, text
 from test_templates import ALICE, BOB, template
 
@@ -123,3 +124,21 @@ def test_ones_own_job_can_be_cancelled(held):
     said = world.vmkeep("job", "cancel", job, **ALICE)
     assert said.code != 9, said
     held.end()
+
+
+def test_copies_at_once(daemon):
+    """Of the same images, while a linked clone runs on them, too."""
+    template(daemon)
+    job = begun(daemon, "t", "a")
+    daemon.exec("umount", "-l", "/usr/bin/qemu-img")
+    daemon.ok("clone", "t", "b", **ALICE)
+    daemon.ok("clone", "t", "c", "--linked", **BOB)
+    daemon.up("b")
+    daemon.up("c")
+    assert "clones of it are being made" in daemon.fails(3, "set", "t", "Disk.root.Path=b.qcow2")
+    daemon.ok("job", "cancel", job)
+    daemon.eventually(lambda: daemon.rows("jobs"), lambda rows: not rows)
+    daemon.ok("kill", "b", "c")
+    daemon.ok("delete", "c", "--yes")
+    daemon.ok("set", "t", "VM.Template=no")
+    daemon.up("t")
