@@ -284,3 +284,51 @@ def test_the_guest_sees_it(daemon):
     daemon.eventually(lambda: guest("mount -t iso9660 /dev/sr0 /mnt && cat /mnt/name").out, lambda out: out == "two", 30)
     daemon.ok("cd", "a", "eject", "--force")
     assert medium(daemon, "a") is None
+
+
+def test_qemu_hangs(daemon):
+    """A QEMU that does not answer: the change fails, and once it answers again, the drive has one of the two."""
+    one(daemon)
+    first = iso(daemon, "1.iso")
+    iso(daemon, "2.iso")
+    daemon.ok("cd", "a", "insert", "1.iso")
+    before = inside(daemon, "a")
+    pid = daemon.info("a")["pid"]
+    client = daemon.client()
+    serial = client.send("vm-cd", {"name": "a", "action": "insert", "file": "2.iso"})
+    daemon.kill(pid, "STOP")
+    try:
+        client.result(serial, 60)
+        done = True
+    except vmk.Error:
+        done = False
+    client.close()
+    daemon.kill(pid, "CONT")
+    daemon.eventually(lambda: daemon.info("a")["health"], lambda health: health == "ok", 30)
+    daemon.eventually(lambda: "medium" in json.load(open(os.path.join(daemon.run, "vms/a/record.json"))),
+                      lambda there: not there, 30)
+    if done or drives(daemon, "a") != {"cd-cd": (first, False)}:
+        daemon.ok("cd", "a", "insert", "1.iso")
+    daemon.eventually(lambda: (inside(daemon, "a")[0], drives(daemon, "a")),
+                      lambda now: now == (before[0], {"cd-cd": (first, False)}), 30)
+
+
+def test_two_at_once(daemon):
+    """One of them is refused, or comes after the other; the drive has what the last one said."""
+    one(daemon)
+    before = inside(daemon, "a")
+    clients = [daemon.client() for _ in range(3)]
+    files = [iso(daemon, "%d.iso" % n) for n in range(3)]
+    serials = [c.send("vm-cd", {"name": "a", "action": "insert", "file": os.path.basename(f)})
+               for c, f in zip(clients, files)]
+    done = []
+    for client, serial in zip(clients, serials):
+        try:
+            done.append(client.result(serial)["medium"])
+        except vmk.Error as e:
+            assert "already being changed, by job" in str(e), e
+        client.close()
+    assert done and medium(daemon, "a") in done
+    assert [locked(f) for f in files].count(True) == 1
+    daemon.ok("cd", "a", "eject")
+    assert inside(daemon, "a") == before
