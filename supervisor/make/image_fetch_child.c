@@ -14,7 +14,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "conf/daemon.h"
 
 enum { SECTOR = 512, HOLLOW = 16, SOME = 64 << 20 };
 
