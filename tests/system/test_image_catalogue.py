@@ -149,7 +149,7 @@ def empty_keyring(server, signer):
 
 
 @pytest.mark.parametrize("make, said", [
-    (unsigned, "no good signature"), (inline, "not a detached signature"), (changed, "BAD signature"), (other_key, "No public key"),
+    (unsigned, "no good signature"), (inline, "detached signature"), (changed, "BAD signature"), (other_key, "No public key"),
     (no_keyring, "keyring.gpg"), (empty_keyring, "no good signature"),
     (lambda s, k: None, "404"),
     (lambda s, k: write(s, "SUMS.sig", "x" * (2 << 20)), ""),
