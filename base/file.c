@@ -174,6 +174,28 @@ uint64_t file_be(const uint8_t *p, size_t len)
 	return v;
 }
 
+ssize_t file_send(int sock, char *bytes, size_t len, const int *fds, size_t n_fds, int flags)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(FILE_FDS_MAX * sizeof(int))] = { 0 };
+	struct iovec part = { bytes, len };
+	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1 };
+	struct cmsghdr *c = (void *)control;
+
+	if (n_fds > FILE_FDS_MAX) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (n_fds) {
+		m.msg_control = control;
+		m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+		memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
+	}
+	return sendmsg(sock, &m, MSG_NOSIGNAL | flags);
+}
+
 int file_reopen(int fd, int flags)
 {
 	char path[32];

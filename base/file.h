@@ -59,6 +59,11 @@ static inline void close_dir(DIR **d)
 	*d = NULL;
 }
 
+enum { FILE_FDS_MAX = 253 }; /* SCM_MAX_FD of the kernel */
+/* Sends bytes to a unix socket, and descriptors with the first of them. How many were sent; -1 with errno.
+ * flags: of send(2); no SIGPIPE in any case. */
+ssize_t file_send(int sock, char *bytes, size_t len, const int *fds, size_t n_fds, int flags);
+
 /* The same file, under any name. Two nodes of one block device count as the same. */
 bool file_same(const struct stat *a, const struct stat *b);
 

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "supervisor/api/api.h"
 #include "supervisor/jail/plan.h"
@@ -65,23 +66,11 @@ json_t *confine_plan(const char *role, const char *name, uid_t uid, const char *
 static int confine_write(int sock, char *text, size_t len, const int *fds, size_t n, struct err *e)
 {
 	const int room = 4 * PLAN_MAX; /* the kernel also counts its overhead */
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(PLAN_FDS_MAX * sizeof(int))] = { 0 };
-	struct iovec part = { text, len };
-	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1 };
-	struct cmsghdr *c = (void *)control;
 	ssize_t sent;
 
 	if (setsockopt(sock, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof room) < 0)
 		setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-	if (n) {
-		m.msg_control = control;
-		m.msg_controllen = CMSG_SPACE(n * sizeof(int));
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(n * sizeof(int));
-		memcpy(CMSG_DATA(c), fds, n * sizeof(int));
-	}
-	sent = sendmsg(sock, &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+	sent = file_send(sock, text, len, fds, n, MSG_DONTWAIT);
 	if (sent < 0)
 		return err_errno(e, "send the plan to vmkeep-jail");
 	if ((size_t)sent < len)

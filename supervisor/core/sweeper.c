@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/child.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "base/mem.h"
@@ -118,23 +119,10 @@ int sweeper_take_state(struct sweeper *s, const char *path, struct err *e)
 
 void sweeper_close(struct sweeper *s, int fd)
 {
-	struct iovec byte = { (char[]){ 0 }, 1 };
-	union {
-		struct cmsghdr head;
-		char space[CMSG_SPACE(sizeof fd)];
-	} control = { .head = { .cmsg_len = CMSG_LEN(sizeof fd),
-			      .cmsg_level = SOL_SOCKET,
-			      .cmsg_type = SCM_RIGHTS } };
-	const struct msghdr m = { .msg_iov = &byte,
-		.msg_iovlen = 1,
-		.msg_control = &control,
-		.msg_controllen = sizeof control.space };
-
 	if (fd < 0)
 		return;
-	memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
 	if (s->way[0] >= 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, s->way) == 0)
-		sendmsg(s->way[0], &m, MSG_NOSIGNAL | MSG_DONTWAIT);
+		file_send(s->way[0], (char[]){ 0 }, 1, &fd, 1, MSG_DONTWAIT);
 	close(fd);
 	sweeper_want(s);
 }

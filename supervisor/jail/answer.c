@@ -2,30 +2,11 @@
 /* Sends vmkeep-jail's messages to the daemon, one line each; see plan.h. */
 #include <errno.h>
 #include <jansson.h>
-#include <sys/socket.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "supervisor/api/api.h"
 #include "supervisor/jail/jail.h"
-
-/* Descriptors travel with the first byte. */
-static ssize_t answer_send(int sock, char *text, size_t len, const int *fds, size_t n)
-{
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(PLAN_FDS_MAX * sizeof(int))] = { 0 };
-	struct iovec part = { text, len };
-	struct msghdr m = { .msg_iov = &part, .msg_iovlen = 1 };
-	struct cmsghdr *c = (void *)control;
-
-	if (n) {
-		m.msg_control = control;
-		m.msg_controllen = CMSG_SPACE(n * sizeof(int));
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(n * sizeof(int));
-		memcpy(CMSG_DATA(c), fds, n * sizeof(int));
-	}
-	return sendmsg(sock, &m, MSG_NOSIGNAL);
-}
 
 int answer_with(int sock, void *o, const int *fds, size_t n_fds)
 {
@@ -40,7 +21,7 @@ int answer_with(int sock, void *o, const int *fds, size_t n_fds)
 	line = xasprintf("%s\n", text);
 	free(text);
 	for (len = strlen(line); done < len; done += (size_t)n) {
-		n = answer_send(sock, line + done, len - done, fds, done ? 0 : n_fds);
+		n = file_send(sock, line + done, len - done, fds, done ? 0 : n_fds, 0);
 		if (n < 0)
 			return -errno;
 	}
