@@ -126,12 +126,13 @@ static bool run_template_has_nvram(struct vm *vm)
 	return dir >= 0 && faccessat(dir, VM_NVRAM, F_OK, 0) == 0;
 }
 
-struct copies *run_template_copy(const struct run_source *s, const struct create_text *t, struct job *j,
-	void (*done)(void *data, const struct err *e), void *data)
+struct copies *run_template_copy(const struct run_source *s, const struct create_text *t,
+	struct job *j, void (*done)(void *data, const struct err *e), void *data)
 {
 	struct vm *vm = s->vm ? vms_find(t->daemon->vms, s->vm) : NULL;
 	const char *state = t->daemon->dirs.state;
-	_cleanup_(free_ptr) char *own = vm_path(t->name, NULL), *dir = xasprintf("%s/%s", state, own),
+	_cleanup_(free_ptr) char *own = vm_path(t->name, NULL),
+				 *dir = xasprintf("%s/%s", state, own),
 				 *path = xasprintf("%s/%s", dir, VM_NVRAM);
 	struct copies *c;
 
