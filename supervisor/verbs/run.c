@@ -292,8 +292,9 @@ static void run_add_fixed(struct run *t, const char *owner)
 		".Path=", overlay, "Disk.", s->disk, ".Store=", s->store);
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		json_array_append_new(t->fixed, json_string(words[i]));
-	if (owner)
-		json_array_append_new(t->fixed, json_sprintf("VM.Owner=%s", owner));
+	/* not the template's owner, who could look into it */
+	if (owner || s->vm)
+		json_array_append_new(t->fixed, json_sprintf("VM.Owner=%s", owner ? owner : ""));
 	json_array_extend(t->t.words, t->fixed);
 }
 

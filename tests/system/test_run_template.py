@@ -5,7 +5,7 @@ import os
 import pytest
 
 import vmk
-from test_creators import ALICE
+from test_creators import ALICE, BOB
 from test_run import Run, ids, image
 from test_templates import content, shell, template
 
@@ -84,3 +84,16 @@ def test_the_command(daemon, linux):
     assert daemon.vmkeep("run", "t", "--template", "--", "true", timeout=120).code == 0
     assert content(daemon) == before
     assert list(daemon.states()) == ["t"] and os.listdir(os.path.join(daemon.images, ".run")) == []
+
+
+def test_whose_it_is(daemon):
+    """Not the owner's of the template, who could look into it, and would have it in his quota."""
+    template(daemon)
+    daemon.write("t.vm", vmk.read_text(os.path.join(daemon.config, "t.vm")).replace("[VM]\n", "[VM]\nOwner=bob @bobs\n"))
+    for who in ({"user": "alice", "groups": ["vmkeep"]}, ALICE):
+        run = begin(daemon, ids(who)).up()
+        daemon.wait_state(run.name, "running")
+        daemon.fails(9, "kill", run.name, **BOB)
+        daemon.ok("kill", run.name, **who)
+        assert run.result()["reason"] == "killed"
+        gone(daemon, run)
