@@ -360,8 +360,12 @@ int throwaway_run(struct command *c)
 	if (command_open(c, &e) == 0 && c->json)
 		err_set(&e, ERR_USAGE, "run: --json is of no use, the output is the command's");
 	if (e.number || throwaway_copy(&t, true, true, &e) < 0 ||
-		throwaway_copy(&t, false, true, &e) < 0)
+		throwaway_copy(&t, false, true, &e) < 0) {
+		if (c->json)
+			command_add_json_error(c, NULL, &e);
+		command_flush_json(c);
 		return command_failed(c, errors_print(NULL, &e));
+	}
 	code = fetch_image(c);
 	if (code)
 		return command_failed(c, code);

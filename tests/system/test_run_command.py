@@ -148,9 +148,11 @@ def test_the_client_is_ended_before_the_command(daemon, how):
 
 def test_the_guest_ends(daemon, linux):
     image(daemon, "deaf")
-    result = run(daemon, "echo bye; poweroff -f; sleep 1000")
-    assert (result.code, result.out) == (125, "bye\n")
-    assert "the VM ended before the command did: guest-shutdown" in result.err
+    stream = begin(daemon, "echo bye; read line; poweroff -f; sleep 1000")
+    stream.until("bye", 120)
+    stream.type("now\n")
+    assert stream.wait(30) == 125
+    assert "the VM ended before the command did: guest-shutdown" in stream.stderr()
     nothing(daemon)
 
 
