@@ -40,6 +40,7 @@ WORDS = {
     "VM.Machine": (["q35", "pc", "pc-q35-7.2", "pc-i440fx-7.2", "pc-q35-0.1"], ["microvm", "virt-7.2"]),
     "VM.UUID": (["7f1d1d4e-7c3b-4a69-9f0e-0d8f1a2b3c4d", "7F1D1D4E-7C3B-4A69-9F0E-0D8F1A2B3C4E"], ["7f1d1d4e", "{vm}"]),
     "VM.Owner": (["alice", "@vmkeep-view", "nobody-knows"], ["al ice:", "@"]),
+    "VM.Tags": (["web", "web db+1, x_y"], ["a!", "-x"]),
     "CPU.Model": (["max", "qemu64", "Nehalem", "host", "host-passthrough", "host-model", "no-such-cpu"], ["a b", "-x"]),
     "CPU.Features": (["+aes", "-svm", "+no-such-feature"], ["aes", "+", "=on"]),
     "Boot.Order": (["root"], ["nothing", "-"]),

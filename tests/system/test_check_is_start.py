@@ -25,7 +25,7 @@ ELSEWHERE = ("/gone", "/networks")  # remains of the case before may still be re
 # hypervisor's guest has; a scope that systemd refuses; a missing kernel module for bridges), what may change at any
 # moment (memory, descriptors, processes and quotas that run out), and Args= that use standard input.
 UNFORESEEN = {
-    "configuration": "it copies what was read",
+    "configuration": "it copies what was read, which has no fault unless its files are large: test_start_fault.py",
     "socket": "in a directory that was just made",
     "record": "in a directory that was just made",
     "status": "QEMU answers, or died",
