@@ -7,7 +7,8 @@ import signal
 import pytest
 
 import vmk
-from test_run import image, nothing
+from test_creators import ALICE
+from test_run import image, left, nothing
 
 LINUX = ["--memory", "128M", "--firmware", "bios", "--network", "none", "--set", "Boot.Kernel=%s/vmlinuz" % vmk.GUEST,
          "--set", "Boot.Initrd=%s/initrd" % vmk.GUEST,
@@ -170,3 +171,37 @@ def test_qemu_or_the_daemon_is_killed(daemon, linux):
         if what == "daemon":
             daemon.start()
         nothing(daemon)
+
+
+def test_several_at_once(daemon, linux):
+    image(daemon, "deaf")
+    streams = [begin(daemon, "echo up; read line; exit %d" % code) for code in (3, 4, 5)]
+    for stream in streams:
+        stream.until("up", 120)
+    assert len(daemon.states()) == 3
+    for stream in streams:
+        stream.type("now\n")
+    assert [stream.wait(30) for stream in streams] == [3, 4, 5]
+    nothing(daemon)
+
+
+def test_with_a_network(daemon, linux):
+    """Its tap goes, too."""
+    image(daemon, "deaf")
+    daemon.ok("net", "start", "default")
+    before = daemon.links()
+    options = [word.replace("guest.net=none", "guest.net=dhcp") if word != "none" else "default" for word in LINUX]
+    result = daemon.vmkeep("run", "any", *options, "--", "sh", "-c", "hostname; ip -4 addr show eth0", timeout=120)
+    assert result.code == 0 and result.out.startswith("run-") and "inet 192.168.122." in result.out, result
+    assert daemon.states() == {}
+    daemon.eventually(lambda: left(daemon), lambda found: not found)
+    assert daemon.links() == before
+
+
+def test_of_ones_own(daemon):
+    image(daemon)
+    assert "no guest agent connected" in daemon.fails(125, "run", "any", *MICRO, "--timeout", "5", "--", "true", **ALICE)
+    said = daemon.fails(125, "run", "any", *MICRO, "--", "true", user="alice", groups=["vmkeep-view"])
+    assert "permission denied" in said and "vmkeep-create" in said
+    assert "only root may" in daemon.fails(125, "run", "any", *MICRO, "--set", "Boot.Kernel=/boot/vmlinuz", "--", "true", **ALICE)
+    nothing(daemon)
