@@ -62,6 +62,11 @@ static int exec_send(struct stream *s, char type, const void *data, size_t len, 
  * guest that is paused, or does as it likes, may never answer. */
 static int exec_pass_signals(struct stream *s, struct err *e)
 {
+	sigset_t blocked;
+
+	/* ppoll() delivers none while there is always something to read */
+	sigprocmask(SIG_SETMASK, s->mask, &blocked);
+	sigprocmask(SIG_SETMASK, &blocked, NULL);
 	if (terminal_signal() == SIGHUP)
 		return err_set(e, ERR_FAILED, "the terminal is gone: the command is ended");
 	if (terminal_signals() - s->first > SIGNALS)
@@ -83,12 +88,13 @@ static int exec_write(struct stream *s, int fd, const struct buf *b, struct err 
 		size_t len = b->len - done < PIPE_BUF ? b->len - done : PIPE_BUF;
 		int r;
 
-		if (ppoll(&p, 1, NULL, s->mask) < 0) {
-			r = exec_pass_signals(s, e);
-			if (r < 0)
-				return r;
+		bool ready = ppoll(&p, 1, NULL, s->mask) >= 0;
+
+		r = exec_pass_signals(s, e);
+		if (r < 0)
+			return r;
+		if (!ready)
 			continue;
-		}
 		r = file_write_all(fd, b->data + done, len);
 		if (r < 0) {
 			errno = -r;
@@ -212,6 +218,7 @@ static int exec_turn(struct stream *s, struct err *e)
 		{ .fd = s->wanted ? s->in : -1, .events = POLLIN },
 	};
 	/* clang-format on */
+	bool ready;
 	int r;
 
 	if (s->wanted && s->in < 0) {
@@ -220,10 +227,12 @@ static int exec_turn(struct stream *s, struct err *e)
 		if (r < 0)
 			return r;
 	}
-	if (ppoll(p, 2, NULL, s->mask) < 0) {
-		r = exec_pass_signals(s, e);
-		return r < 0 ? r : GOES_ON;
-	}
+	ready = ppoll(p, 2, NULL, s->mask) >= 0;
+	r = exec_pass_signals(s, e);
+	if (r < 0)
+		return r;
+	if (!ready)
+		return GOES_ON;
 	r = p[1].revents ? exec_read_input(s, e) : 0;
 	if (r < 0)
 		return r;
