@@ -32,12 +32,11 @@ def asked(connection, rest):
 
 
 def kind(arguments):
+    """What is begun; of a read, the pipe: (the keeper's pid, the descriptor)."""
     words = arguments.get("arg", [])
     if arguments["path"] == "dd":
-        return "out" if words[0].endswith("/7") else "err"
-    if words[1].startswith("n=$1"):
-        return "keeper"
-    return "in" if "input-data" in arguments else "control"
+        return re.search(r"/proc/(\d+)/fd/(\d)", words[0]).groups()
+    return "keeper" if words[1].startswith("n=$1") else "other"
 
 
 def keeper(out, err=None, ended=None, reads=0):
@@ -52,7 +51,8 @@ def keeper(out, err=None, ended=None, reads=0):
                 what = kind(arguments)
                 if what == "keeper":
                     mark = arguments["arg"][3].encode()
-                    begun = {"out": iter(out(mark)), "err": iter(err(mark) if err else ())}
+                    pid = str(len(started))
+                    begun[pid, "7"], begun[pid, "8"] = iter(out(mark)), iter(err(mark) if err else ())
                 started.append(what)
                 said = {"pid": len(started) - 1}
             elif command["execute"] == "guest-exec-status":
