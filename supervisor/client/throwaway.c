@@ -99,11 +99,13 @@ static int throwaway_copy(const struct throwaway *t, bool push, bool check, stru
 		struct copy f;
 
 		r = throwaway_copy_split(&f, json_string_value(one), push, e);
-		if (r == 0 && check)
+		if (!f.local)
+			return r;
+		if (check)
 			r = throwaway_copy_check(&f, push, e);
-		else if (r == 0 && push)
+		else if (push)
 			r = exec_push(t->run, t->name, f.local, f.remote, e);
-		else if (r == 0)
+		else
 			r = exec_pull(t->run, t->name, f.remote, f.local, e);
 		throwaway_copy_release(&f);
 		if (r < 0)
@@ -307,13 +309,13 @@ static int throwaway_command(const struct throwaway *t, struct err *e)
 /* Until nothing is left of it. If this is interrupted, or the connection lost, the daemon removes it too. */
 static void throwaway_end(struct throwaway *t)
 {
-	json_auto_t *vm = json_pack("{s:s}", "name", t->name), *killed = NULL;
+	json_auto_t *vm = json_pack("{s:s}", "name", t->name);
 	struct conn conn = CONN_INIT;
 	struct err ignored = ERR_INIT;
 	json_t *message = NULL;
 
 	if (conn_open(&conn, t->run, &ignored) == 0)
-		killed = conn_call(&conn, "vm-kill", vm, &ignored);
+		json_decref(conn_call(&conn, "vm-kill", vm, &ignored));
 	conn_release(&conn);
 	t->signals = terminal_signals();
 	t->until_ms = INT64_MAX;

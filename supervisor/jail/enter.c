@@ -156,8 +156,11 @@ static int enter_put(
 	if (f->again || (place >= 0 && (enter_find(j, f, place, &same, e) < 0 || same)))
 		return e->number;
 	f->entered = true;
-	if (place < 0 && f->tree >= 0)
+	if (place < 0 && f->tree >= 0) {
 		place = root_open_place(root->writable, f->path, false);
+		if (place < 0)
+			return err_errno(e, "%s: %s inside", f->what, f->shown_path);
+	}
 	return root_put_file(j, f->tree >= 0 ? root->seen : root->writable, f, e);
 }
 
@@ -174,7 +177,7 @@ static void enter_undo(struct jail *j, const struct enter_root *root)
 static int enter_tell(const struct jail *j)
 {
 	json_t *locks = json_array();
-	int fds[JAIL_FILES_MAX];
+	int fds[PLAN_FDS_MAX] = { 0 };
 	size_t n = 0;
 
 	for (size_t i = 0; i < j->n_files && n < PLAN_FDS_MAX; i++)
