@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "net/dhcp.h"
 #include "supervisor/network/files.h"
 #include "supervisor/network/private.h"
 
@@ -126,6 +127,51 @@ bool leases_rescue(struct network *n)
 			leases_copy(theirs, path[i]);
 	}
 	return !seen;
+}
+
+/* ---- their end ---- */
+
+/* No dnsmasq runs: the next one reads the file. */
+static int leases_strike(const struct network *n, const uint8_t mac[ETH_ALEN], struct err *e)
+{
+	_cleanup_(buf_release) struct buf old = BUF_MAX(DNSMASQ_LEASES_BYTES), left = BUF_INIT;
+	int r = file_read(AT_FDCWD, n->lease_file, &old, e);
+
+	if (r < 0)
+		return r;
+	for (const char *line = old.data, *end = line + old.len, *next; line < end; line = next) {
+		_cleanup_(free_ptr) struct dnsmasq_lease *l = NULL;
+
+		next = memchr(line, '\n', (size_t)(end - line));
+		next = next ? next + 1 : end;
+		if (dnsmasq_leases(line, (size_t)(next - line), &l) == 0 ||
+			memcmp(l->mac, mac, ETH_ALEN) != 0)
+			buf_add(&left, line, (size_t)(next - line));
+	}
+	return network_put(n->lease_file, 0600, left.data ? left.data : "", left.len, e);
+}
+
+/* A dnsmasq that is starting or stopping, which takes 20 ms, is left alone: the lease expires. */
+void leases_end(struct network *n, const uint8_t mac[ETH_ALEN])
+{
+	const struct dnsmasq_lease *l;
+	struct err e = ERR_INIT;
+	int r = 0;
+
+	leases_read(n);
+	l = leases_by_mac(n, mac);
+	if (!l)
+		return;
+	if (n->dnsmasq.state == DNSMASQ_UP)
+		r = dhcp_release(
+			n->plan.choice.bridge, n->plan.choice.address, mac, l->address, &e);
+	else if (n->dnsmasq.pidfd < 0)
+		r = leases_strike(n, mac, &e);
+	if (r < 0)
+		log_warning(
+			NULL, "network %s: a lease stays until it expires: %s", n->name, e.text);
+	else if (n->dnsmasq.state != DNSMASQ_UP)
+		leases_read(n);
 }
 
 /* ---- lookup ---- */

@@ -108,8 +108,10 @@ int networks_claim(
 	struct networks *ns, const struct network_nic *nic, uint32_t *address, struct err *e);
 bool networks_mac_taken(struct networks *ns, const uint8_t mac[ETH_ALEN], const char *vm);
 bool networks_claimed(struct networks *ns, const char *vm);
-/* Drops all claims of a VM that was forgotten. */
+/* Drops all claims of a VM. Its leases stay: it may come back, or continue under another name. */
 void networks_unclaim(struct networks *ns, const char *vm);
+/* Of a VM that is gone for good: its leases end too. */
+void networks_forget(struct networks *ns, const char *vm);
 
 /* Marks the network as in use, from the creation of a tap or because a process from a previous
  * daemon uses it: it is not stopped without force. Ended by networks_leave(). Fills in the index of

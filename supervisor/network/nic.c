@@ -198,13 +198,38 @@ void networks_leave(struct networks *ns, const char *vm, const char *nic, const 
 	door_leave(ns);
 }
 
-void networks_unclaim(struct networks *ns, const char *vm)
+static void nic_unclaim(struct networks *ns, const char *vm,
+	void (*dropped)(struct networks *ns, const uint8_t mac[ETH_ALEN]))
 {
 	for (struct claim *c = ns->claims, *next; c; c = next) {
+		uint8_t mac[ETH_ALEN];
+
 		next = c->next;
 		if (!streq(c->vm, vm))
 			continue;
+		memcpy(mac, c->mac, ETH_ALEN);
 		networks_leave(ns, c->vm, c->nic, &(struct tap){ 0 });
 		claim_remove(ns, c);
+		if (dropped)
+			dropped(ns, mac);
 	}
+}
+
+void networks_unclaim(struct networks *ns, const char *vm)
+{
+	nic_unclaim(ns, vm, NULL);
+}
+
+/* Wherever it has one: the NIC may have been moved between networks. */
+static void nic_end_leases(struct networks *ns, const uint8_t mac[ETH_ALEN])
+{
+	if (networks_mac_taken(ns, mac, ""))
+		return;
+	for (struct network *n = ns->list; n; n = n->next)
+		leases_end(n, mac);
+}
+
+void networks_forget(struct networks *ns, const char *vm)
+{
+	nic_unclaim(ns, vm, nic_end_leases);
 }

@@ -296,6 +296,8 @@ int leases_place(struct network *n, struct err *e);
 /* dnsmasq runs, and the file that it writes to is gone: recreates it with the old content. True:
  * dnsmasq does not see the new one, so it must be restarted. */
 bool leases_rescue(struct network *n);
+/* The holder of this MAC is gone for good: others may have the address. */
+void leases_end(struct network *n, const uint8_t mac[ETH_ALEN]);
 const struct dnsmasq_lease *leases_by_mac(const struct network *n, const uint8_t mac[ETH_ALEN]);
 const struct dnsmasq_lease *leases_by_address(const struct network *n, uint32_t address);
 bool claim_seen(const struct claim *c, const struct dnsmasq_lease *l);

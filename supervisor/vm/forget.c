@@ -80,9 +80,9 @@ static int forget_all(struct vms *vms, const char *name, const struct identity *
 
 	if (forget_process(vm, id, e) < 0 || sweeper_take_state(vms->daemon->sweeper, path, e) < 0)
 		return e->number;
+	networks_forget(vms->daemon->networks, name);
 	if (vm)
 		vms_forget(vms, vm);
-	networks_unclaim(vms->daemon->networks, name);
 	return 0;
 }
 
