@@ -100,11 +100,12 @@ def ipv6_udp(source, to, port, text):
     return struct.pack("!IHBB", 6 << 28, len(data), 17, 64) + ends + data
 
 
-def dhcp(mac, kind, ask, server):
-    """A DHCP message from a guest: 3 requests an address, 4 declines it, 7 releases it."""
+def dhcp(mac, kind, ask, server, client=b""):
+    """A DHCP message from a guest: 3 requests an address, 4 declines it, 7 releases it. client: its identifier."""
     chaddr = bytes.fromhex(mac.replace(":", ""))
     text = struct.pack("!BBBBIHH16x16s192x", 1, 1, 6, 0, 0x1234, 0, 0x8000, chaddr) + b"\x63\x82\x53\x63\x35\x01"
-    text += bytes([kind]) + b"\x32\x04" + socket.inet_aton(ask) + b"\x36\x04" + socket.inet_aton(server) + b"\xff"
+    text += bytes([kind]) + b"\x32\x04" + socket.inet_aton(ask) + b"\x36\x04" + socket.inet_aton(server)
+    text += (bytes([61, len(client)]) + client if client else b"") + b"\xff"
     return ethernet("ff:ff:ff:ff:ff:ff", 0x800, ipv4("0.0.0.0", "255.255.255.255", 17, udp(67, text, 68)), mac)
 
 

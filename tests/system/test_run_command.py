@@ -186,7 +186,7 @@ def test_several_at_once(daemon, linux):
 
 
 def test_with_a_network(daemon, linux):
-    """Its tap goes, too."""
+    """Its tap and its lease go, too."""
     image(daemon, "deaf")
     daemon.ok("net", "start", "default")
     before = daemon.links()
@@ -196,6 +196,7 @@ def test_with_a_network(daemon, linux):
     assert daemon.states() == {}
     daemon.eventually(lambda: left(daemon), lambda found: not found)
     assert daemon.links() == before
+    daemon.eventually(lambda: daemon.rows("net", "leases", "default"), lambda found: not found)
 
 
 def test_of_ones_own(daemon):
