@@ -185,7 +185,8 @@ static bool run_is_silent(const char *column, const json_t *v)
 	       (streq(column, "outdated") && json_is_false(v));
 }
 
-/* Appends problems of a running VM's QEMU to the reason column: lines are short. */
+/* Appends problems of a running VM's QEMU to the reason column: lines are short. How a guest is
+ * accelerated is of interest while it runs. */
 static void run_list_print(struct command *c, const char *target, const json_t *result)
 {
 	size_t i;
@@ -197,6 +198,8 @@ static void run_list_print(struct command *c, const char *target, const json_t *
 			   *why = json_string_value(reason);
 		_cleanup_(free_ptr) char *both = NULL;
 
+		if (json_is_null(value_cell(result, row, "uptime")))
+			json_string_set((json_t *)(uintptr_t)value_cell(result, row, "accel"), "");
 		if (!health || !why || streq(health, "ok"))
 			continue;
 		both = xasprintf("%s%s%s", why, *why ? "; " : "", health);
