@@ -39,9 +39,29 @@ struct enter_root {
 
 /* --- the namespace --- */
 
+/* QEMU's own root: that of its namespace may be another one, if the daemon was in a chroot. -1 and no
+ * error: the plan names no process. */
+static int enter_find_root(const struct jail *j, struct err *e)
+{
+	char path[48];
+	int root;
+
+	if (!j->qemu || j->n_fds <= ENTER_PROCESS)
+		return -1;
+	snprintf(path, sizeof path, "/proc/%d/root", j->qemu);
+	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	/* until here its pid was no other process's */
+	if (root < 0 || syscall(SYS_pidfd_send_signal, j->fd[ENTER_PROCESS], 0, NULL, 0) < 0) {
+		close_fd(&root);
+		err_set(e, ERR_FAILED, "the guest's process is gone");
+	}
+	return root;
+}
+
 /* A mistake here would change the host's own mounts. */
 static int enter_namespace(const struct jail *j, struct err *e)
 {
+	_cleanup_(close_fd) int root = -1;
 	struct stat own, its;
 	struct statfs fs;
 
@@ -51,7 +71,11 @@ static int enter_namespace(const struct jail *j, struct err *e)
 		return err_errno(e, "look at the mount namespace");
 	if (file_same(&own, &its))
 		return err_set(e, ERR_USAGE, "plan: this is the host's own mount namespace");
-	if (setns(j->fd[ENTER_NAMESPACE], CLONE_NEWNS) < 0)
+	root = enter_find_root(j, e);
+	if (e->number)
+		return e->number;
+	if (setns(j->fd[ENTER_NAMESPACE], CLONE_NEWNS) < 0 ||
+		(root >= 0 && (fchdir(root) < 0 || chroot(".") < 0)))
 		return err_errno(e, "enter the guest's private root");
 	if (statfs("/", &fs) < 0 || fs.f_type != TMPFS_MAGIC || !(fs.f_flags & ST_RDONLY))
 		return err_set(e, ERR_USAGE, "plan: this is no guest's mount namespace");

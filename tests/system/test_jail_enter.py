@@ -52,6 +52,7 @@ class Guest:
         self.lines = self.sock.makefile("r")
         assert self.lines.readline() == "up\n"
         self.namespace = os.open(f"/proc/{self.run.pid}/ns/mnt", os.O_RDONLY)
+        self.process = os.pidfd_open(self.run.pid)
 
     def ask(self, expression):
         self.sock.sendall(expression.encode() + b"\n")
@@ -79,6 +80,7 @@ class Guest:
 
     def close(self):
         os.close(self.namespace)
+        os.close(self.process)
         self.lines.close()
         self.sock.close()
 
@@ -92,7 +94,9 @@ class Enter:
         self.process = subprocess.Popen([JAIL, "vm"], preexec_fn=lambda: os.dup2(theirs.fileno(), 3), pass_fds=(3,),
                                         stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         theirs.close()
-        fds = [guest.namespace] if fds is None else fds
+        if fds is None:
+            fds = [guest.namespace, guest.process]
+            more.setdefault("qemu", guest.run.pid)
         plan = {"version": 1, "name": "vm", "uid": UID, "role": role, "root": str(box.root),
                 "fds": list(range(len(fds))), "files": list(files), **more}
         line = json.dumps(plan).encode() + b"\n"
