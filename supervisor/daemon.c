@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "supervisor/api/api.h"
 #include "supervisor/control/peer.h"
 #include "supervisor/control/keep.h"
 #include "supervisor/boot/service.h"
@@ -98,12 +99,17 @@ static int daemon_make_image_dir(struct daemon *d, struct err *e)
 	return d->conf.image_dir ? 0 : file_mkdir_private(d->dirs.state_fd, "images", e);
 }
 
+/* What makes something new, such as a clone, is theirs who began it; all else belongs to the owner that
+ * the VM has now. */
 static bool daemon_owns_job(void *data, const struct request *r, json_int_t number)
 {
 	const struct job *j = job_find(data, number);
+	const struct api_verb *v = j ? api_verb_by_execute(j->verb) : NULL;
 
-	return j && ((j->account && j->account->uid == request_peer(r)->uid) ||
-			    (j->vm[0] && verbs_owns(data, r, j->vm)));
+	if (v && v->role == API_ROLE_CREATE && j->account &&
+		j->account->uid == request_peer(r)->uid)
+		return true;
+	return j && j->vm[0] && verbs_owns(data, r, j->vm);
 }
 
 static unsigned daemon_jobs_of(void *data, const struct request *r, const char *vm)
