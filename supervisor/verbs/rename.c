@@ -82,8 +82,10 @@ static int rename_check_others(const struct rename *t, struct err *e)
 		if (!key)
 			continue;
 		err_set(e, ERR_CONFLICT, "the VM '%s' names it: %s=%s", other->name, key, t->from);
-		return err_hint(e, "vmkeep set %s Lifecycle.%s-=%s Lifecycle.%s+=%s", other->name,
-			key, t->from, key, t->to);
+		return err_hint(e,
+			"vmkeep set %s Lifecycle.%s-=%s && vmkeep rename %s %s && "
+			"vmkeep set %s Lifecycle.%s+=%s",
+			other->name, key, t->from, t->from, t->to, other->name, key, t->to);
 	}
 	return 0;
 }

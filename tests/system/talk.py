@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Talking to a daemon: the control protocol by hand, and programs with awaited output."""
+import contextlib
 import json
 import os
 import pty
@@ -194,7 +195,8 @@ class Stream:
     def end(self):
         if self.process.poll() is None:
             for pid in children(self.process.pid) or [self.process.pid]:  # nsenter exits with its child
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
 

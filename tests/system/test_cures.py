@@ -248,12 +248,12 @@ def delete_what_is_protected(p, daemon):
     daemon.ok("delete", "--yes", "a")
 
 
-@cure("vmkeep set %s Lifecycle.%s-=%s Lifecycle.%s+=%s")
+@cure("vmkeep set %s Lifecycle.%s-=%s && vmkeep rename %s %s && vmkeep set %s Lifecycle.%s+=%s")
 def rename_what_others_name(p, daemon):
     daemon.micro("a")
     daemon.micro("b", extra="[Lifecycle]\nRequires=a\n")
-    daemon.ok(*p.refused("rename", "a", "c", code=3).partition("vmkeep ")[2].split())
-    daemon.ok("rename", "a", "c")
+    for command in p.refused("rename", "a", "c", code=3).split(" && "):
+        daemon.ok(*command.split()[1:])
     assert "Requires=c" in daemon.ok("cat", "b")
 
 
