@@ -196,6 +196,40 @@ ssize_t file_send(int sock, char *bytes, size_t len, const int *fds, size_t n_fd
 	return sendmsg(sock, &m, MSG_NOSIGNAL | flags);
 }
 
+ssize_t file_receive(int sock, char *bytes, size_t len, struct file_fds *fds, int flags)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(FILE_FDS_MAX * sizeof(int))];
+	struct iovec part = { bytes, len };
+	struct msghdr m = { .msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof control };
+	const ssize_t n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC | flags);
+
+	fds->lost |= n >= 0 && m.msg_flags & MSG_CTRUNC;
+	for (struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+		size_t got = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < got; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
+			if (fds->n < fds->max) {
+				fds->fd[fds->n++] = fd;
+			} else {
+				close(fd);
+				fds->lost = true;
+			}
+		}
+	}
+	if (n < 0 || !fds->lost)
+		return n;
+	errno = EMFILE;
+	return -1;
+}
+
 int file_reopen(int fd, int flags)
 {
 	char path[32];

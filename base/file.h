@@ -64,6 +64,14 @@ enum { FILE_FDS_MAX = 253 }; /* SCM_MAX_FD of the kernel */
  * flags: of send(2); no SIGPIPE in any case. */
 ssize_t file_send(int sock, char *bytes, size_t len, const int *fds, size_t n_fds, int flags);
 
+struct file_fds {
+	int *fd;
+	size_t n, max;
+	bool lost; /* not all of them could be had */
+};
+/* As recv(2), with the descriptors that come with the bytes. EMFILE: some of them were lost. */
+ssize_t file_receive(int sock, char *bytes, size_t len, struct file_fds *fds, int flags);
+
 /* The same file, under any name. Two nodes of one block device count as the same. */
 bool file_same(const struct stat *a, const struct stat *b);
 

@@ -67,7 +67,7 @@ static void check_jail_take_line(void *data, const json_t *doc)
 
 static void jail_drain(struct check_jail *j)
 {
-	if (!confine_read(j->jail.sock, &j->text, check_jail_take_line, j))
+	if (!confine_read(j->jail.sock, &j->text, NULL, check_jail_take_line, j))
 		ev_io_stop(j->ev, &j->answers);
 }
 

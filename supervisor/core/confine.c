@@ -140,14 +140,18 @@ void confine_error(const json_t *error, struct err *e)
 		err_hint(e, "%s", hint);
 }
 
-bool confine_read(int sock, struct buf *said, confine_line_fn *line, void *data)
+bool confine_read(
+	int sock, struct buf *said, struct file_fds *fds, confine_line_fn *line, void *data)
 {
+	struct file_fds none = { 0 };
 	char chunk[4096], *end;
 	bool over = false;
 	ssize_t n = 1;
 
 	for (int i = 0;
-		!over && i < READS && (n = recv(sock, chunk, sizeof chunk, MSG_DONTWAIT)) > 0; i++)
+		!over && i < READS &&
+		(n = file_receive(sock, chunk, sizeof chunk, fds ? fds : &none, MSG_DONTWAIT)) > 0;
+		i++)
 		over = buf_add(said, chunk, (size_t)n) < 0;
 	over |= n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
 	while (said->len && ((end = memchr(said->data, '\n', said->len)) || over)) {
@@ -174,7 +178,7 @@ int confine_answer(int sock, struct err *e)
 {
 	struct buf said = BUF_MAX(ANSWER_MAX);
 
-	confine_read(sock, &said, confine_on_line, e);
+	confine_read(sock, &said, NULL, confine_on_line, e);
 	buf_release(&said);
 	return e->number;
 }

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/child.h"
 #include "base/err.h"
+#include "base/file.h"
 
 struct ev_loop;
 
@@ -40,9 +41,11 @@ int confine_spawn(struct confine_process *p, const char *const *argv, json_t *pl
 void confine_go(int sock);
 
 /* Reads what vmkeep-jail has sent and passes on each line, NULL if it is not JSON. said: buffers an
- * incomplete line. False: no more messages will follow. */
+ * incomplete line. fds: takes descriptors that come with a line; NULL: none do. False: no more messages
+ * will follow, or some of the descriptors could not be had. */
 typedef void confine_line_fn(void *data, const json_t *doc);
-bool confine_read(int sock, struct buf *said, confine_line_fn *line, void *data);
+bool confine_read(
+	int sock, struct buf *said, struct file_fds *fds, confine_line_fn *line, void *data);
 /* Its result, after it exited or became the program: 0, or its first error. */
 int confine_answer(int sock, struct err *e);
 /* Converts the object in "error" or "problem": class, desc and hint. */

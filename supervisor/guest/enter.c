@@ -17,8 +17,8 @@ struct enter {
 	int sock;
 	ev_io said;
 	struct buf line;
-	int got[PLAN_FDS_MAX];
-	size_t n_got;
+	int fd[PLAN_FDS_MAX];
+	struct file_fds got; /* in fd */
 	int lock[ENTER_FILES_MAX];
 	bool in, told, ours; /* ours: its user has not let it go */
 	struct err error;
@@ -63,8 +63,8 @@ static void enter_free(struct enter *x)
 {
 	if (x->ours || x->process)
 		return;
-	for (size_t i = 0; i < x->n_got; i++)
-		close_fd(&x->got[i]);
+	for (size_t i = 0; i < x->got.n; i++)
+		close_fd(&x->fd[i]);
 	buf_release(&x->line);
 	if (x->dropped)
 		x->dropped(x->data);
@@ -81,11 +81,11 @@ static void enter_hang_up(struct enter *x)
 
 static void enter_take_locks(struct enter *x, const json_t *locks)
 {
-	for (size_t i = 0; i < json_array_size(locks) && i < x->n_got; i++) {
+	for (size_t i = 0; i < json_array_size(locks) && i < x->got.n; i++) {
 		json_int_t at = json_integer_value(json_array_get(locks, i));
 
 		if (at >= 0 && at < ENTER_FILES_MAX)
-			x->lock[at] = x->got[i];
+			x->lock[at] = x->fd[i];
 	}
 }
 
@@ -100,38 +100,6 @@ static void enter_on_line(void *data, const json_t *doc)
 	if (entered)
 		enter_take_locks(x, json_object_get(entered, "locks"));
 	x->in |= json_object_get(doc, "prepared") && !x->error.number;
-}
-
-/* With the first bytes of a line come its descriptors. */
-static void enter_receive(struct enter *x)
-{
-	_Alignas(struct cmsghdr) char control[CMSG_SPACE(PLAN_FDS_MAX * sizeof(int))];
-	char chunk[4096];
-	struct iovec part = { chunk, sizeof chunk };
-	struct msghdr m = { .msg_iov = &part,
-		.msg_iovlen = 1,
-		.msg_control = control,
-		.msg_controllen = sizeof control };
-	ssize_t n = recvmsg(x->sock, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-
-	if (n <= 0)
-		return;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
-		size_t fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		for (size_t i = 0; i < fds; i++) {
-			int fd;
-
-			memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-			if (x->n_got < PLAN_FDS_MAX)
-				x->got[x->n_got++] = fd;
-			else
-				close(fd);
-		}
-	}
-	buf_add(&x->line, chunk, (size_t)n);
 }
 
 static void enter_tell(struct enter *x)
@@ -151,18 +119,24 @@ static void enter_tell(struct enter *x)
 	done(x->data, NULL, NULL, &x->error);
 }
 
+/* Without its lock no file may stay. */
 static bool enter_read(struct enter *x)
 {
-	enter_receive(x);
-	return confine_read(x->sock, &x->line, enter_on_line, x);
+	const bool goes_on = confine_read(x->sock, &x->line, &x->got, enter_on_line, x);
+
+	if (x->got.lost && !x->error.number)
+		err_set(&x->error, ERR_NO_RESOURCES, "vmkeepd has too many open files");
+	return goes_on;
 }
 
 static void enter_on_said(struct ev_loop *ev, ev_io *w, int revents)
 {
 	struct enter *x = w->data;
 
-	if (!enter_read(x) && x->process)
+	if (!enter_read(x) && x->process) {
 		ev_io_stop(ev, w); /* its end follows */
+		shutdown(x->sock, SHUT_WR);
+	}
 	if (x->in)
 		enter_tell(x);
 }
@@ -193,6 +167,7 @@ struct enter *enter_begin(struct vm *vm, json_t *files, enter_fn *done, void *da
 		.sock = -1,
 		.ours = true,
 		.line = BUF_MAX(ENTER_LINE_MAX),
+		.got = { .fd = x->fd, .max = PLAN_FDS_MAX },
 		.done = done,
 		.data = data };
 	for (size_t i = 0; i < ENTER_FILES_MAX; i++)

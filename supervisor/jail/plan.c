@@ -9,9 +9,9 @@
 #include <errno.h>
 #include <jansson.h>
 #include <limits.h>
-#include <sys/socket.h>
 
 #include "base/buf.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "supervisor/jail/jail.h"
 
@@ -294,54 +294,26 @@ int plan_parse(struct jail *j, const char *text, size_t len, struct err *e)
 	return r;
 }
 
-static int plan_take_fds(struct jail *j, struct msghdr *m, struct err *e)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
-		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		if (n > PLAN_FDS_MAX - j->n_fds)
-			return err_set(
-				e, ERR_USAGE, "plan: more than %d descriptors", PLAN_FDS_MAX);
-		memcpy(j->fd + j->n_fds, CMSG_DATA(c), n * sizeof(int));
-		j->n_fds += n;
-	}
-	if (m->msg_flags & MSG_CTRUNC)
-		return err_set(e, ERR_USAGE, "plan: descriptors were lost in transit");
-	return 0;
-}
-
 int plan_receive(struct jail *j, struct err *e)
 {
-	union {
-		char bytes[CMSG_SPACE(
-			(PLAN_FDS_MAX + 3) * sizeof(int))]; /* 253 is the kernel's limit */
-		struct cmsghdr align;
-	} control;
+	struct file_fds fds = { .fd = j->fd, .max = PLAN_FDS_MAX };
 	struct buf b = BUF_MAX(PLAN_MAX);
 	ssize_t n;
 	int r;
 
 	do {
-		struct iovec part = { .iov_len = 16384 };
-		struct msghdr m = { .msg_iov = &part,
-			.msg_iovlen = 1,
-			.msg_control = control.bytes,
-			.msg_controllen = sizeof control.bytes };
+		const size_t room = 16384;
+		char *to = buf_reserve(&b, room);
 
-		part.iov_base = buf_reserve(&b, part.iov_len);
-		if (!part.iov_base)
+		if (!to)
 			return err_set(e, ERR_USAGE, "plan: over %d bytes", PLAN_MAX);
-		n = recvmsg(j->sock, &m, MSG_CMSG_CLOEXEC);
+		n = file_receive(j->sock, to, room, &fds, 0);
+		j->n_fds = fds.n;
 		if (n < 0)
 			return err_errno(e, "receive the plan");
 		if (n == 0)
 			return err_set(e, ERR_USAGE, "plan: ends early");
 		buf_commit(&b, (size_t)n);
-		r = plan_take_fds(j, &m, e);
-		if (r < 0)
-			return r;
 	} while (b.data[b.len - 1] != '\n');
 	r = plan_parse(j, b.data, b.len, e);
 	buf_release(&b);

@@ -121,7 +121,7 @@ static void copies_on_said(struct ev_loop *ev, ev_io *w, int revents)
 	struct copies *c = one->all;
 	const bool placed = one->placed;
 
-	if (!confine_read(one->sock, &one->line, copies_on_line, one)) {
+	if (!confine_read(one->sock, &one->line, NULL, copies_on_line, one)) {
 		copies_close(one);
 		if (!one->tool)
 			copies_next(c);
@@ -155,7 +155,7 @@ static void copies_on_done(void *data, const struct child_result *r, const struc
 	struct err e = ERR_INIT;
 
 	one->tool = NULL;
-	if (one->sock >= 0 && !confine_read(one->sock, &one->line, copies_on_line, one))
+	if (one->sock >= 0 && !confine_read(one->sock, &one->line, NULL, copies_on_line, one))
 		copies_close(one);
 	if (jail)
 		copies_refused(one, jail);

@@ -154,7 +154,8 @@ static void start_spawn_jail_parse_line(void *data, const json_t *doc)
 
 static void start_spawn_jail_finish(struct vm_start *s)
 {
-	if (s->plan_fd < 0 || confine_read(s->plan_fd, &s->reply, start_spawn_jail_parse_line, s))
+	if (s->plan_fd < 0 ||
+		confine_read(s->plan_fd, &s->reply, NULL, start_spawn_jail_parse_line, s))
 		return;
 	if (s->refused)
 		start_spawn_jail_on_error(s->vm, s->refused);
