@@ -85,12 +85,23 @@ class Guest:
         self.sock.close()
 
 
+def fill(sock, peer):
+    """Leaves room for one message."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 0)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            sock.send(b"x", socket.MSG_DONTWAIT)
+    peer.recv(1)
+
+
 class Enter:
     """One vmkeep-jail that enters or leaves. locks: the descriptors that came, by index; None: it was refused."""
 
-    def __init__(self, box, role, files, guest, fds=None, **more):
+    def __init__(self, box, role, files, guest, fds=None, full=False, **more):
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(LIMIT)
+        if full:
+            fill(theirs, self.sock)
         self.process = subprocess.Popen([JAIL, "vm"], preexec_fn=lambda: os.dup2(theirs.fileno(), 3), pass_fds=(3,),
                                         stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         theirs.close()
@@ -102,7 +113,7 @@ class Enter:
         line = json.dumps(plan).encode() + b"\n"
         self.sock.sendmsg([line], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
         data, got = b"", []
-        while b"prepared" not in data:
+        while b"prepared" not in data and not full:
             chunk, control, _, _ = self.sock.recvmsg(65536, socket.CMSG_SPACE(256 * 4))
             for _, _, raw in control:
                 got += list(array.array("i", raw))
@@ -300,6 +311,18 @@ def test_daemon_is_killed(box, guest):
     entered = guest.enter(cd(box, iso), keep=False)
     assert str(iso) in guest.tree()
     entered.drop()
+    entered.close()
+    assert guest.state() == before and not is_locked(iso)
+
+
+def test_daemon_is_killed_between_two_messages(box, guest):
+    """It was told that the files are there, but not all of it."""
+    before = guest.state()
+    iso = box.image("a.iso")
+    entered = Enter(box, "enter", [cd(box, iso)], guest, full=True)
+    while b"entered" not in entered.sock.recv(65536, socket.MSG_PEEK):
+        pass
+    assert str(iso) in guest.tree()
     entered.close()
     assert guest.state() == before and not is_locked(iso)
 
