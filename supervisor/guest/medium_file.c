@@ -71,31 +71,18 @@ json_t *medium_node(const struct vm *vm, const struct medium *m, struct err *e)
 	return device_medium_node(&disk, second, &no_identity, vm->daemon->image_dir, e);
 }
 
-static bool medium_is_at(const struct vm *vm, const struct conf_disk *d, const char *path)
-{
-	char buf[PATH_MAX];
-
-	if (!d->path)
-		return false;
-	if (streq(device_disk_path(d, d->path, vm->daemon->image_dir, buf), path))
-		return true;
-	for (size_t i = 0; i < d->base.n; i++)
-		if (streq(device_disk_path(d, d->base.item[i], vm->daemon->image_dir, buf), path))
-			return true;
-	return false;
-}
-
 static bool medium_is_used(const struct vm *vm, const struct medium *m, const struct medium *keep)
 {
 	char buf[PATH_MAX];
 	const char *path = device_disk_path(&m->disk, m->disk.path, vm->daemon->image_dir, buf);
 
-	if (medium_is_at(vm, &keep->disk, path))
+	if (device_disk_has(&keep->disk, vm->daemon->image_dir, path))
 		return true;
 	for (size_t i = 0; i < vm->proc.conf.disks; i++) {
 		const struct conf_disk *d = &vm->proc.conf.disk[i];
 
-		if (!(d->cdrom && streq(d->id, m->disk.id)) && medium_is_at(vm, d, path))
+		if (!(d->cdrom && streq(d->id, m->disk.id)) &&
+			device_disk_has(d, vm->daemon->image_dir, path))
 			return true;
 	}
 	return false;

@@ -79,6 +79,8 @@ void device_disk_resolve(struct conf_disk *d, const struct identity *id, const c
 
 /* Disks */
 
+/* Is this file the disk, or one of its bases? */
+bool device_disk_has(const struct conf_disk *d, const char *image_dir, const char *path);
 /* For blockdev-add: the whole backing chain. Not for an empty CD. */
 json_t *device_disk_node(
 	const struct conf_disk *d, const struct identity *id, const char *image_dir, struct err *e);

@@ -120,6 +120,16 @@ static enum conf_format device_disk_base_format(
 		       : CONF_FORMAT_RAW;
 }
 
+bool device_disk_has(const struct conf_disk *d, const char *image_dir, const char *path)
+{
+	char buf[PATH_MAX];
+	bool has = d->path && streq(device_disk_path(d, d->path, image_dir, buf), path);
+
+	for (size_t i = 0; d->path && !has && i < d->base.n; i++)
+		has = streq(device_disk_path(d, d->base.item[i], image_dir, buf), path);
+	return has;
+}
+
 static json_t *device_disk_chain(const struct conf_disk *d, size_t level, const struct identity *id,
 	const char *image_dir, struct err *e)
 {

@@ -3,7 +3,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/guest/enter.h"
+#include "supervisor/qemu/device.h"
 #include "supervisor/verbs/verb.h"
+#include "supervisor/vm/dirs.h"
 
 #define QMP_TIMEOUT 30.0 /* seconds */
 
@@ -103,6 +105,36 @@ static void qmp_on_entered(void *data, struct enter *x, const int *lock, const s
 	qmp_send(raw, vms_find(raw->daemon->vms, raw->vm));
 }
 
+/* A disk that leaves would lose its locks, while QEMU writes to it. */
+static int qmp_may_leave(const struct vm *vm, const char *path, struct err *e)
+{
+	const struct conf_vm *c = &vm->proc.conf;
+	_cleanup_(free_ptr) char *nvram = vm_state_path(vm, VM_NVRAM);
+
+	for (size_t i = 0; i < c->disks; i++) {
+		const struct conf_disk *d = &c->disk[i];
+
+		if (!device_disk_has(d, vm->daemon->image_dir, path))
+			continue;
+		err_set(e, ERR_CONFLICT, "%s '%s' has '%s'", d->cdrom ? "drive" : "disk", d->id,
+			path);
+		return d->cdrom ? err_hint(e, "vmkeep cd %s eject --id %s first", vm->name, d->id)
+				: e->number;
+	}
+	return streq(path, nvram) ? err_set(e, ERR_CONFLICT, "the firmware has '%s'", path) : 0;
+}
+
+static int qmp_may(const struct vm *vm, const char *execute, const char *with, const char *without,
+	struct err *e)
+{
+	if (!execute)
+		return err_set(e, ERR_USAGE, "not a QMP command: it has no \"execute\"");
+	if ((with && *with != '/') || (without && *without != '/'))
+		return err_set(e, ERR_USAGE, "'%s' is not an absolute path",
+			with && *with != '/' ? with : without);
+	return without ? qmp_may_leave(vm, without, e) : 0;
+}
+
 static void qmp_begin(struct raw *raw, struct vm *vm, const char *with)
 {
 	if (!with)
@@ -122,12 +154,7 @@ void verb_qmp(struct vm *vm, struct request *r)
 	struct err e = ERR_INIT;
 	struct raw *raw;
 
-	if (!execute)
-		err_set(&e, ERR_USAGE, "not a QMP command: it has no \"execute\"");
-	else if ((with && *with != '/') || (without && *without != '/'))
-		err_set(&e, ERR_USAGE, "'%s' is not an absolute path",
-			with && *with != '/' ? with : without);
-	if (e.number) {
+	if (qmp_may(vm, execute, with, without, &e) < 0) {
 		request_error(r, &e);
 		return;
 	}

@@ -59,6 +59,9 @@ def replaced(p, daemon):
     iso(daemon)
     daemon.ok(*p.refused("cd", "a", "insert", "x.iso", code=3).split()[1:-1])
     daemon.ok("cd", "a", "insert", "x.iso")
+    path = os.path.join(daemon.images, "x.iso")
+    daemon.ok(*p.refused("qmp", "a", "query-status", "--without-file", path, code=3).split()[1:-1])
+    daemon.ok("qmp", "a", "query-status", "--without-file", path)
 
 
 @cure("unmount the CD in the guest first; --force opens the tray all the same")

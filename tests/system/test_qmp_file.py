@@ -44,3 +44,18 @@ def test_what_fails_leaves_nothing(daemon):
         assert says in daemon.fails(code, "qmp", "a", "query-status", *words), words
     assert inside(daemon, "a") == before
     daemon.fails(9, "qmp", "a", "query-status", "--with-file", path, user="bob", groups=["vmkeep"])
+
+
+def test_what_the_guest_uses_stays(daemon):
+    """Without its lock a second VM could write to the disk."""
+    daemon.image("a.raw", "polite", "up\r\n")
+    path = iso(daemon, "a.iso")
+    daemon.write("a.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.raw\n[CDROM cd]\nPath=a.iso\n")
+    daemon.up("a")
+    before = inside(daemon, "a")
+    disk, nvram = os.path.join(daemon.images, "a.raw"), os.path.join(daemon.state, "vms", "a", "nvram.qcow2")
+    for file, said in ((disk, "disk 'root' has"), (nvram, "the firmware has"), (path, "drive 'cd' has")):
+        assert said in daemon.fails(3, "qmp", "a", "query-status", "--without-file", file)
+    assert inside(daemon, "a") == before
+    daemon.write("b.vm", "[VM]\nMemory=16M\nNetworks=none\n[Disk root]\nPath=a.raw\n")
+    daemon.fails(3, "start", "b")
