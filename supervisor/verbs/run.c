@@ -152,10 +152,11 @@ static void run_start(struct run *t)
 {
 	struct vm *vm = vms_find(t->daemon->vms, t->t.name);
 
-	vm->busy = RUNNING;
-	vm_history(vm, RUNNING, t->job->who, NULL);
-	if (vm_start_for(vm, false, t->job->who, &t->why) < 0) {
-		vm->busy = NULL;
+	if (!vm) /* forgotten by root */
+		err_set(&t->why, ERR_FAILED, "its file is gone");
+	else
+		vm_history(vm, RUNNING, t->job->who, NULL);
+	if (!vm || vm_start_for(vm, false, t->job->who, &t->why) < 0) {
 		run_remove(t);
 		return;
 	}
@@ -187,8 +188,10 @@ static void run_on_copied(void *data, const struct err *e)
 	run_go_on(t, run_start, e);
 }
 
+/* Busy from now on, so that it is there, stopped, even if its file is not. */
 static void run_copy(struct run *t)
 {
+	vms_find(t->daemon->vms, t->t.name)->busy = RUNNING;
 	t->copies = run_template_copy(&t->source, &t->t, t->job, run_on_copied, t);
 	if (!t->copies)
 		run_start(t);

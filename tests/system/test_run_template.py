@@ -97,3 +97,28 @@ def test_whose_it_is(daemon):
         daemon.ok("kill", run.name, **who)
         assert run.result()["reason"] == "killed"
         gone(daemon, run)
+
+
+def test_its_file_is_removed_while_it_is_made(daemon):
+    """While its UEFI variables are copied, it is not started yet."""
+    template(daemon)
+    states = os.path.join(daemon.state, "vms")
+    daemon.exec("mkdir", "-p", "-m700", os.path.join(states, "t"))
+    daemon.exec("qemu-img", "create", "-qf", "qcow2", os.path.join(states, "t", "nvram.qcow2"), "64k")
+    script = os.path.join(daemon.base, "qemu-img")
+    with open(script, "w", encoding="ascii") as f:
+        f.write("#!/bin/sh\ntrap 'exec /usr/bin/qemu-nbd \"$@\"' USR1\nwhile :; do :; done\n")
+    os.chmod(script, 0o755)
+    daemon.exec("mount", "--bind", "/usr/bin/qemu-img", "/usr/bin/qemu-nbd")
+    daemon.exec("mount", "--bind", script, "/usr/bin/qemu-img")
+    run = begin(daemon)
+    daemon.eventually(lambda: [row["text"] for row in daemon.rows("jobs")], lambda texts: texts == ["UEFI variables"])
+    name = daemon.rows("jobs")[0]["name"]
+    os.unlink(daemon.inner(os.path.join(daemon.run, "run", name + ".vm")))
+    daemon.ok("reload")
+    held, = (pid for pid, words in daemon.processes().items() if words.startswith("/bin/sh") and "nvram" in words)
+    daemon.exec("kill", "-USR1", str(held))
+    assert "file" in run.error().desc
+    gone(daemon, run)
+    assert sorted(os.listdir(daemon.inner(states))) == ["t"]
+    daemon.exec("umount", "/usr/bin/qemu-img", "/usr/bin/qemu-nbd")
