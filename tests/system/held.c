@@ -29,34 +29,20 @@ static void held(const char *path)
 			usleep(1000);
 }
 
-static int held_open(const char *name, const char *path, int flags, va_list ap)
-{
-	int (*real)(const char *path, int flags, ...) =
-		(int (*)(const char *, int, ...))dlsym(RTLD_NEXT, name);
-	mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(ap, mode_t) : 0;
+#define HELD_OPEN(name)                                                           \
+	int name(const char *path, int flags, ...)                                \
+	{                                                                         \
+		int (*real)(const char *path, int flags, ...) =                   \
+			(int (*)(const char *, int, ...))dlsym(RTLD_NEXT, #name); \
+		va_list ap;                                                       \
+		mode_t mode;                                                      \
+                                                                                  \
+		va_start(ap, flags);                                              \
+		mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(ap, mode_t) : 0;    \
+		va_end(ap);                                                       \
+		held(path);                                                       \
+		return real(path, flags, mode);                                   \
+	}
 
-	held(path);
-	return real(path, flags, mode);
-}
-
-int open(const char *path, int flags, ...)
-{
-	va_list ap;
-	int fd;
-
-	va_start(ap, flags);
-	fd = held_open("open", path, flags, ap);
-	va_end(ap);
-	return fd;
-}
-
-int open64(const char *path, int flags, ...)
-{
-	va_list ap;
-	int fd;
-
-	va_start(ap, flags);
-	fd = held_open("open64", path, flags, ap);
-	va_end(ap);
-	return fd;
-}
+HELD_OPEN(open)
+HELD_OPEN(open64)

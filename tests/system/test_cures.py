@@ -195,12 +195,16 @@ def a_deaf_guest(p, daemon):
     daemon.ok("stop", "a")
 
 
-@cure("vmkeep job cancel %u cancels it")
-def a_job_in_the_way(p, daemon):
+def a_job_that_does_not_end(daemon):
     daemon.image("a.raw", "deaf", "up\r\n")
     daemon.write("a.vm", vm(disk("a.raw"), head="[VM]\nMemory=128M\nNetworks=none\n"))
     daemon.up("a")
     daemon.ok("set-memory", "a", "100M", "--timeout", "1000", "--no-wait")
+
+
+@cure("vmkeep job cancel %u cancels it")
+def a_job_in_the_way(p, daemon):
+    a_job_that_does_not_end(daemon)
     p.types(p.refused("set-memory", "a", "90M", code=3))
     assert "balloon driver" in daemon.fails(8, "set-memory", "a", "90M", "--timeout", "1")
     daemon.ok("kill", "a")
@@ -208,10 +212,7 @@ def a_job_in_the_way(p, daemon):
 
 @cure("vmkeep reexec --force cancels it, if that is possible")
 def a_job_in_the_way_of_an_upgrade(p, daemon):
-    daemon.image("a.raw", "deaf", "up\r\n")
-    daemon.write("a.vm", vm(disk("a.raw"), head="[VM]\nMemory=128M\nNetworks=none\n"))
-    daemon.up("a")
-    daemon.ok("set-memory", "a", "100M", "--timeout", "1000", "--no-wait")
+    a_job_that_does_not_end(daemon)
     p.types(p.refused("reexec", "--timeout", "0", code=3))
     assert daemon.rows("jobs") == []
     daemon.ok("kill", "a")
