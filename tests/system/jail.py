@@ -220,3 +220,19 @@ def elsewhere(request, tmp_path):
         yield d
     finally:
         shutil.rmtree(d)
+
+
+@pytest.fixture
+def loop(box):
+    """A loop device on an image; skips with the reason if there is none."""
+    file = box.image("loop.img", 4 << 20, box.tmp)
+    subprocess.run(["mkfs.ext4", "-q", "-F", file], check=True)
+    r = subprocess.run(["losetup", "-f", "--show", file], capture_output=True, text=True)
+    if r.returncode:
+        pytest.skip(f"no loop device: {r.stderr.strip()}")
+    try:
+        yield file, r.stdout.strip()
+    finally:
+        for run in box.running:
+            run.end()
+        subprocess.run(["losetup", "-d", r.stdout.strip()], check=True)

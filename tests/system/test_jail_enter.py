@@ -9,12 +9,13 @@ import os
 import pathlib
 import signal
 import socket
+import stat
 import struct
 import subprocess
 
 import pytest
 
-from jail import box, BUSYBOX, JAIL, LIMIT, PYTHON, pytestmark, UID  # noqa: F401 (fixtures are used by name)
+from jail import box, BUSYBOX, JAIL, LIMIT, loop, PYTHON, pytestmark, UID  # noqa: F401 (fixtures are used by name)
 
 # A program that answers questions about its private root, one line each.
 GUEST = """import os, sys
@@ -383,3 +384,48 @@ def test_only_a_guests_namespace(box, guest):
         host.wait()
         os.close(own)
         os.close(network)
+
+
+def test_block_device(box, guest, loop):
+    """As a logical volume, which a link names: a node of its own, with a guest's rights, that nobody else may write to."""
+    file, device = loop
+    link = box.tmp / "vg-lv"
+    link.symlink_to(device)
+    before = guest.state()
+    disk = box.disk(link, "disk 'data'")
+    entered = guest.enter(disk)
+    st = f"os.stat({str(link)!r})"
+    assert guest.ask(f"({st}.st_mode, {st}.st_uid, {st}.st_rdev)") == (stat.S_IFBLK | 0o600, UID, os.stat(device).st_rdev)
+    assert guest.ask(f"write({str(link)!r})") is None
+    assert list(entered.locks) == [0], "QEMU's own locks are on another node in each guest"
+    with contextlib.closing(Guest(box)) as other:
+        for g in (guest, other):
+            e = g.enter(disk).error
+            assert (e["step"], e["class"]) == ("files", "Conflict") and "is in use by" in e["desc"], e
+    e = guest.enter(box.disk(file, "disk 'more'")).error
+    assert e["class"] == "Conflict" and e["desc"].endswith(f"is in use by the device {device[5:]}")
+    guest.leave(disk)
+    entered.drop()
+    assert guest.state() == before
+    with contextlib.closing(Guest(box)) as other:
+        other.enter(disk).drop()
+
+
+def test_block_device_is_read_only(box, guest, loop):
+    _, device = loop
+    before = guest.state()
+    dvd = cd(box, device)
+    guest.enter(dvd).drop()
+    assert guest.ask(f"write({device!r})") == "Permission denied" and guest.ask(f"say({device!r})")
+    guest.leave(dvd)
+    assert guest.state() == before
+
+
+def test_block_device_and_its_daemon_is_killed(box, guest, loop):
+    _, device = loop
+    before = guest.state()
+    entered = guest.enter(box.disk(device, "disk 'data'"), keep=False)
+    assert device in guest.tree()
+    entered.drop()
+    entered.close()
+    assert guest.state() == before

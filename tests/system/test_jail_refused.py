@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from jail import box, BUSYBOX, elsewhere, LIMIT, pytestmark, PYTHON, UID  # noqa: F401 (fixtures are used by name)
+from jail import box, BUSYBOX, elsewhere, LIMIT, loop, pytestmark, PYTHON, UID  # noqa: F401 (fixtures are used by name)
 from smallfs import mount_line
 
 
@@ -151,22 +151,6 @@ def test_foreign_writer_is_named(box):
         p.stdin.close()
     with open(disk, "rb"):  # a reader does not matter
         assert box.script("echo ok", [box.disk(disk)]) == "ok\n"
-
-
-@pytest.fixture
-def loop(box):
-    """A loop device on an image; skips with the reason if there is none."""
-    file = box.image("loop.img", 4 << 20, box.tmp)
-    subprocess.run(["mkfs.ext4", "-q", "-F", file], check=True)
-    r = subprocess.run(["losetup", "-f", "--show", file], capture_output=True, text=True)
-    if r.returncode:
-        pytest.skip(f"no loop device: {r.stderr.strip()}")
-    try:
-        yield file, r.stdout.strip()
-    finally:
-        for run in box.running:
-            run.end()
-        subprocess.run(["losetup", "-d", r.stdout.strip()], check=True)
 
 
 def test_block_device(box, loop):
