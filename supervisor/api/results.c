@@ -116,6 +116,7 @@ static const struct api_field info_nic[] = {
 	{ "mac", API_TEXT },
 	{ "address", API_TEXT },
 	{ "interface", API_TEXT, "on the host" },
+	{ "link", API_TEXT, "up or down" },
 	END
 };
 const struct api_field api_info[] = {
@@ -271,6 +272,12 @@ const struct api_field api_medium[] = {
 	{ "drive", API_ID },
 	{ "medium", API_TEXT, "its path, as in the VM's file; unknown: the drive is empty" },
 	{ "store", API_TEXT, "that a relative path is in" },
+	{ "persistent", API_TRUTH, "it is in the VM's file" },
+	END
+};
+const struct api_field api_nic[] = {
+	{ "nic", API_ID },
+	{ "link", API_TEXT, "up or down" },
 	{ "persistent", API_TRUTH, "it is in the VM's file" },
 	END
 };

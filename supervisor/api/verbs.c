@@ -504,6 +504,17 @@ const struct api_verb api_verbs[] = {
 		"resets keep the new CD, the next start has that of the file. info shows what is in the "
 		"drive, and diff that it differs from the file. As for set, only root may use paths outside "
 		"of the stores; owners may use files of the image directory whose names end in .iso." },
+	{ "nic-link", "nic link", API_ROLE_OWNER, API_VM, API_JOB | API_NOT_BUSY | API_NEEDS_GUEST | API_HARMS | API_KEEPS,
+	  { "domif-setlink" },
+	  .arg = {
+		{ "id", API_NAME, true, "ID", "the NIC" },
+		{ "link", API_STRING, true, "up|down", "whether the cable is plugged in", CHOICES("up", "down") },
+		{ "persistent", API_BOOL, false, "--persistent", "write it to the VM's file, too, as Link=" },
+	  },
+	  .result = "the NIC's link now", .returns = { .members = api_nic },
+	  .help = "plug in or pull the cable of a NIC of a running guest",
+	  .text = "The guest sees that the carrier is gone, or back. Without --persistent the VM's file does "
+		"not change: resets keep the link, the next start has that of the file. info shows it." },
 	{ "snapshot-create", "snapshot create", API_ROLE_OWNER, API_VM, API_JOB | API_KEEPS,
 	  { "snapshot-create", "snapshot-create-as" },
 	  .arg = { SNAPSHOT },

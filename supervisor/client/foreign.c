@@ -76,13 +76,11 @@ static const struct foreign rows[] = {
 	  "[Limits] in %f has CPUQuota=, CPUWeight=, IOWeight=, MemoryMax= and TasksMax=, for the VM as a whole" },
 	{ "vcpupin emulatorpin iothreadpin numatune iothreadadd iothreaddel iothreadset cpusets affinity",
 	  "no key pins vCPUs; until the next start: taskset -acp LIST PID, with the pid from vmkeep info %n" },
-	{ "domif-setlink domif-getlink",
-	  "Link= in the [NIC] section of %f is the cable; vmkeep reboot %n applies it" },
 
 	/* --- what it does --- */
 	{ "top stats domstats cpu-stats virt-top perf dommemstat domblkstat domifstat nodecpustats nodememstats",
 	  "vmkeep list shows state and memory; top -p PID, with the pid from vmkeep info %n, what the process uses" },
-	{ "domid domname domuuid domcontrol domblklist domblkinfo domblkerror domiflist vcpuinfo vcpucount "
+	{ "domid domname domuuid domcontrol domblklist domblkinfo domblkerror domiflist domif-getlink vcpuinfo vcpucount "
 	  "guestvcpus iothreadinfo domlaunchsecinfo",
 	  "vmkeep info %n" },
 	{ "ps",

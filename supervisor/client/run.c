@@ -270,6 +270,7 @@ static const struct command_form forms[] = {
 	{ "vm-edit", editor_run, edit_print },
 	{ "vm-set-memory", NULL, sentence_memory },
 	{ "vm-cd", NULL, sentence_cd },
+	{ "nic-link", NULL, sentence_nic_link },
 	{ "snapshot-create", NULL, sentence_snapshot },
 	{ "snapshot-delete", NULL, sentence_snapshot },
 	{ "guest-freeze", NULL, sentence_freeze },

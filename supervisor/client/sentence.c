@@ -76,6 +76,17 @@ void sentence_cd(struct command *c, const char *target, const json_t *result)
 		buf_printf(&c->out, "%s: drive '%s' is empty\n", target, drive);
 }
 
+void sentence_nic_link(struct command *c, const char *target, const json_t *result)
+{
+	_cleanup_(free_ptr) char *nic = value_text(NULL, json_object_get(result, "nic")),
+				 *state = value_text(NULL, json_object_get(result, "link"));
+
+	if (!json_object_get(result, "nic"))
+		command_print(c, target, result);
+	else
+		buf_printf(&c->out, "%s: the link of NIC '%s' is %s\n", target, nic, state);
+}
+
 void sentence_snapshot(struct command *c, const char *target, const json_t *result)
 {
 	_cleanup_(free_ptr) char *name = value_text(NULL, json_object_get(result, "snapshot"));

@@ -245,7 +245,9 @@ void claim_fill(struct claim *c, const struct network_nic *nic)
 	c->bridge = xstrdup(nic->bridge);
 	memcpy(c->mac, nic->mac, ETH_ALEN);
 	c->fixed = nic->fixed;
-	c->link = nic->link;
+	/* of a NIC that is there, the file tells only how it starts next time */
+	if (!c->attached)
+		c->link = nic->link;
 	if (nic->address || !nic->network)
 		c->address = nic->address;
 }

@@ -132,6 +132,9 @@ int networks_join(
 /* After adoption: marks the NIC as attached although we did not join it; joins it again if
  * necessary. */
 void networks_rejoin(struct networks *ns, const struct network_nic *nic, struct tap *tap);
+/* Sets the tap up or down, as the guest's link is. */
+int networks_link(
+	struct networks *ns, const struct network_nic *nic, const struct tap *tap, struct err *e);
 /* The current name of a tap, which others may have renamed. NULL: it is gone, perhaps into another
  * network namespace. */
 const char *networks_tap_name(struct networks *ns, const struct tap *tap, char name[IFNAMSIZ]);

@@ -155,6 +155,21 @@ void networks_rejoin(struct networks *ns, const struct network_nic *nic, struct 
 		nic_attach(c, n, tap);
 }
 
+int networks_link(
+	struct networks *ns, const struct network_nic *nic, const struct tap *tap, struct err *e)
+{
+	struct claim *c = claims_find(ns, nic->vm, nic->nic);
+	struct rtnl *rtnl = networks_rtnl(ns, e);
+
+	if (c)
+		c->link = nic->link;
+	/* a network that comes up sets the taps of its NICs up */
+	if (!c || !tap->index ||
+		(nic->link && c->network && !(c->on && c->on->state == NETWORK_UP)))
+		return 0;
+	return rtnl ? rtnl_up(rtnl, tap->index, nic->link, e) : e->number;
+}
+
 const char *networks_tap_name(struct networks *ns, const struct tap *tap, char name[IFNAMSIZ])
 {
 	struct rtnl *rtnl = tap->index ? networks_rtnl(ns, NULL) : NULL;

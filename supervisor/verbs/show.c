@@ -285,13 +285,14 @@ static json_t *verb_show_nic_rows(const struct vm *vm)
 		char name[IFNAMSIZ] = "";
 
 		json_array_append_new(rows,
-			json_pack("{s:s, s:s, s:o, s:o, s:s?}", "nic", n->nic, "network",
+			json_pack("{s:s, s:s, s:o, s:o, s:s?, s:s}", "nic", n->nic, "network",
 				n->bridge ? n->bridge : n->network, "mac",
 				verb_show_mac_text(n->mac), "address",
 				verb_address(networks_address_now(vm->daemon->networks, n)),
 				"interface",
 				tap->name[0] ? networks_tap_name(vm->daemon->networks, tap, name)
-					     : name));
+					     : name,
+				"link", n->link ? "up" : "down"));
 	}
 	return rows;
 }

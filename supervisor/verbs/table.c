@@ -36,6 +36,7 @@ const struct verb_row verb_table[] = {
 	{ "vm-edit",             .on_vm = verb_edit },
 	{ "vm-set-memory",       .on_vm = verb_set_memory, .records = "size" },
 	{ "vm-cd",               .on_vm = verb_cd, .records = "action" },
+	{ "nic-link",            .on_vm = verb_nic_link, .records = "link" },
 	{ "vm-qmp",              .on_vm = verb_qmp, .records = "command" },
 	{ "vm-history",          .on_vm = verb_history },
 	{ "vm-reset-failed",     .on_vm = verb_reset_failed },

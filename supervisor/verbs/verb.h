@@ -81,6 +81,9 @@ verb_vm_fn verb_cat, verb_diff, verb_cmdline;
 verb_fn verb_check;
 /* cd.c */
 verb_vm_fn verb_cd;
+
+/* nic.c */
+verb_vm_fn verb_nic_link;
 /* clone.c */
 verb_vm_fn verb_clone;
 /* create.c */

@@ -94,6 +94,7 @@ const struct record_row record_rows[] = {
 	{ "conf_hash",     RECORD_HEX,    VM(proc.conf_hash) },
 	{ "conf_lost",     RECORD_BOOL,   VM(proc.conf_lost) },
 	{ "medium",        RECORD_STRING, VM(proc.medium) },
+	{ "cable",         RECORD_STRING, VM(proc.cable) },
 };
 /* clang-format on */
 const size_t record_rows_count = ARRAY_SIZE(record_rows);

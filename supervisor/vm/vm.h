@@ -156,6 +156,7 @@ struct vm_process {	     /* valid while vm_state_has_process() */
 	/* the change of a CD that is under way, for a daemon that continues or undoes it:
 	 * guest/medium.c; NULL: none */
 	char *medium;
+	char *cable; /* likewise the NIC whose link is being changed: guest/cable.c */
 };
 
 struct vm_monitor { /* the QMP connection, and what it tells */

@@ -96,6 +96,7 @@ static void spellings_lead_where_their_users_expect(void **state)
 		{ "domstate",	      "vm-info"	},
 		{ "dumpxml",		     "vm-cat"	      },
 		{ "domifaddr",	       "vm-ip"	       },
+		{ "domif-setlink",	       "nic-link"	       },
 		{ "setmem",		    "vm-set-memory"  },
 		{ "ttyconsole",		"vm-console"     },
 		{ "domxml-to-native",     "vm-cmdline"	   },
