@@ -116,8 +116,10 @@ def backoff(world):
     (link, "b", 3, "is a symbolic link"),
     (lambda w: w.write("b.vm.d/10.conf", "[VM]\n"), "b", 3, "is there already"),
     (lambda w: w.write(DROPIN, "[VM]\nX-Managed=ansible\n"), "b", 3, "is managed by 'ansible'"),
-    (lambda w: w.micro("c", extra="[Lifecycle]\nAfter=a\n"), "b", 3, "vmkeep set c Lifecycle.After-=a Lifecycle.After+=b"),
-    (lambda w: w.micro("c", extra="[Lifecycle]\nRequires=a\n"), "b", 3, "vmkeep set c Lifecycle.Requires-=a Lifecycle.Requires+=b"),
+    (lambda w: w.micro("c", extra="[Lifecycle]\nAfter=a\n"), "b", 3,
+     "vmkeep set c Lifecycle.After-=a && vmkeep rename a b && vmkeep set c Lifecycle.After+=b"),
+    (lambda w: w.micro("c", extra="[Lifecycle]\nRequires=a\n"), "b", 3,
+     "vmkeep set c Lifecycle.Requires-=a && vmkeep rename a b && vmkeep set c Lifecycle.Requires+=b"),
     (lambda w: w.ok("set", "a", "Disk.root.Path=%n.raw"), "b", 3, "vmkeep set a Disk.root.Path=a.raw"),
 ])
 def test_what_is_refused(daemon, before, new, code, says):
