@@ -15,9 +15,23 @@
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/forget.h"
 
-enum { MARK_VERSION = 1, MARK_MAX = 4096 };
+enum { MARK_VERSION = 1, MARK_MAX = 4096, NAME_DIGITS = 8 };
 
 static const char mark_file[] = "throwaway.json"; /* {"version": 1, "store": "default"} */
+static const char name_start[] = "run-";
+
+char *throwaway_name(const char *uuid)
+{
+	return xasprintf("%s%.*s", name_start, NAME_DIGITS, uuid);
+}
+
+static bool throwaway_is_name(const char *name)
+{
+	const char *digits = name + strlen(name_start);
+
+	return strncmp(name, name_start, strlen(name_start)) == 0 &&
+	       strlen(digits) == NAME_DIGITS && strspn(digits, "0123456789abcdef") == NAME_DIGITS;
+}
 
 char *throwaway_overlay(const char *name)
 {
@@ -215,15 +229,27 @@ static void throwaway_end(struct daemon *d, const char *name)
 	vm_wait(vm, VM_GOAL_STOPPED, 0, throwaway_on_down, l);
 }
 
+static bool throwaway_has(const struct daemon *d, const char *name, const char *file)
+{
+	_cleanup_(free_ptr) char *path = vm_path(name, file);
+
+	return faccessat(d->dirs.state_fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* A daemon that was killed before its child had written the mark left a directory without anything that
+ * a VM has. The child may still write: into a directory that is gone, it cannot. */
+static bool throwaway_is_unmarked(const struct daemon *d, const char *name)
+{
+	return throwaway_is_name(name) && !vms_find(d->vms, name) &&
+	       !throwaway_has(d, name, "identity.json");
+}
+
 void throwaways_end(struct daemon *d)
 {
 	_cleanup_(close_dir) DIR *dir = file_open_dir(d->dirs.state_fd, "vms", 0);
 
-	for (const struct dirent *f; dir && (f = readdir(dir));) {
-		_cleanup_(free_ptr) char *mark = xasprintf("%s/%s", f->d_name, mark_file);
-
-		if (conf_name_ok(f->d_name) &&
-			faccessat(dirfd(dir), mark, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+	for (const struct dirent *f; dir && (f = readdir(dir));)
+		if (conf_name_ok(f->d_name) && (throwaway_has(d, f->d_name, mark_file) ||
+						       throwaway_is_unmarked(d, f->d_name)))
 			throwaway_end(d, f->d_name);
-	}
 }

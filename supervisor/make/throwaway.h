@@ -13,6 +13,9 @@
 
 struct daemon;
 
+/* Of a UUID, so that nothing else has or had the name; the caller frees it. */
+char *throwaway_name(const char *uuid);
+
 /* The text is in the daemon's language, as NAME.vm. */
 struct throwaway {
 	const char *name;  /* no VM has it */

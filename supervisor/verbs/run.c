@@ -19,8 +19,6 @@
 
 static const char RUNNING[] = "run";
 
-enum { NAME_DIGITS = 8 };
-
 struct run {
 	struct daemon *daemon;
 	struct request *r; /* NULL: its client is gone */
@@ -338,7 +336,6 @@ static int run_prepare(struct run *t, const struct request *r, struct err *e)
 	return 0;
 }
 
-/* Named by its UUID, so that nothing else has or had the name. */
 static struct run *run_new(struct daemon *d, struct request *r)
 {
 	struct run *t = xcalloc(1, sizeof *t);
@@ -349,7 +346,7 @@ static struct run *run_new(struct daemon *d, struct request *r)
 	t->ttl = request_time(r, "ttl", 0);
 	create_text_init(&t->t, d, "", NULL, request_role(r), request_peer(r));
 	free(t->t.name);
-	t->t.name = xasprintf("run-%.*s", NAME_DIGITS, t->t.uuid);
+	t->t.name = throwaway_name(t->t.uuid);
 	t->t.path = xasprintf("%s/%s.vm", d->dirs.throwaways, t->t.name);
 	loop_timer_init(&t->end, d->loop.ev, run_on_late, t);
 	return t;
