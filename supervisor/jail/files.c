@@ -216,6 +216,12 @@ int file_open(struct jail *j, struct jail_file *f, struct err *e)
 		return copy_exists(f, e);
 	if (fstat(f->fd, &f->st) < 0)
 		return err_errno(e, "%s: stat %s", f->what, f->shown_path);
+	/* a link to a device leads out of the store; a file is opened as any other in a store */
+	if (f->volume_of && !f->beneath && !S_ISBLK(f->st.st_mode)) {
+		close_fd(&f->fd);
+		f->beneath = f->volume_of;
+		return file_open(j, f, e);
+	}
 	r = files_check_links(f, link, e);
 	if (r == 0)
 		r = files_check_type(f, e);

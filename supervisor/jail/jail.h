@@ -40,7 +40,8 @@ struct jail_file {
 	const char *path;
 	/* must be below this directory, where no symbolic links are followed; NULL: anywhere */
 	const char *beneath;
-	int mounted; /* and that directory must be a mount point */
+	const char *volume_of; /* becomes beneath if it is no block device; NULL: not a volume */
+	int mounted;	       /* and that directory must be a mount point */
 	int write;
 	enum jail_format format;
 	int format_written;

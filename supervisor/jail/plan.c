@@ -67,13 +67,13 @@ static int plan_parse_file(struct jail_file *f, json_t *o, struct err *e)
 		.id = "", .created = "", .seen = "", .fd = -1, .dir = -1, .data = -1, .tree = -1
 	};
 	if (json_unpack_ex(o, &je, 0,
-		    "{s:s, s:s, s?s, s:s, s?s, s?b, s?b, s?s, s?b, s?b, s?b, s?I, s?s, s?s, s?s, s?o, s?b, s?b !}",
+		    "{s:s, s:s, s?s, s:s, s?s, s?b, s?b, s?s, s?b, s?b, s?b, s?I, s?s, s?s, s?s, s?o, s?b, s?b, s?s !}",
 		    "kind", &kind, "what", &f->what, "id", &f->id, "path", &f->path, "beneath",
 		    &f->beneath, "mounted", &f->mounted, "write", &f->write, "format", &format,
 		    "format_written", &f->format_written, "direct", &f->direct, "has_base",
 		    &f->has_base, "create", &f->create, "created", &f->created, "seen", &f->seen,
 		    "by_name", &by_name, "known", &f->known, "copy", &f->copy, "new_volume",
-		    &f->new_volume) < 0)
+		    &f->new_volume, "volume_of", &f->volume_of) < 0)
 		return err_set(e, ERR_USAGE, "plan: file: %s", je.text);
 	k = plan_find_name(kind, kind_names, JAIL_KINDS);
 	fmt = plan_find_name(format, jail_format_names, JAIL_FORMATS);
@@ -88,6 +88,8 @@ static int plan_parse_file(struct jail_file *f, json_t *o, struct err *e)
 	f->by_name = (enum jail_format)named;
 	f->shown_path = path_shown(f->path);
 	if (f->beneath && plan_parse_path(f->beneath, f->what, e) < 0)
+		return e->number;
+	if (f->volume_of && plan_parse_path(f->volume_of, f->what, e) < 0)
 		return e->number;
 	return plan_parse_path(f->path, f->what, e);
 }

@@ -92,6 +92,8 @@
  *   files: [{kind: disk|base|cdrom|kernel|firmware|nvram, what, id, path,
  *            beneath: directory that it must be in (its store's), or none,
  *            mounted: bool (that directory must be a mount point),
+ *            volume_of: directory of the store that it is a volume of: a block device wherever that
+ *            is, or a file beneath the directory,
  *            write: bool, has_base: bool,
  *            format: raw|qcow2|"",
  *            format_written: bool (set by the operator: use raw even if the content is qcow2),

@@ -101,6 +101,9 @@ json_t *copies_plan_disk(json_t *files, const struct identity *id, const struct 
 	json_object_set_new(file, "format", json_string(format));
 	json_object_set_new(file, "has_base", json_boolean(disk->base.n));
 	json_object_set_new(file, "mounted", json_boolean(stored && disk->dir_mounted));
+	if (disk->volume)
+		json_object_set_new(
+			file, "volume_of", json_string(device_disk_dir(disk, image_dir)));
 	json_array_append_new(files, file);
 	for (size_t i = 0; i < disk->base.n; i++)
 		json_array_append_new(

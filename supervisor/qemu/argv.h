@@ -105,8 +105,9 @@ struct argv_file {
 	/* of a base: what its name says, and what is known of it; NULL: its first use */
 	enum conf_format by_name;
 	const struct identity_base *known;
-	bool mounted;	 /* beneath must be a mount point */
-	bool new_volume; /* made for this start by its store's program */
+	bool mounted;	       /* beneath must be a mount point */
+	bool new_volume;       /* made for this start by its store's program */
+	const char *volume_of; /* the directory of the store that it is a volume of, or NULL */
 };
 /* Returns the number of files, at most max; strings live in the arena. */
 size_t argv_files(const struct conf_vm *c, const struct identity *id,

@@ -19,8 +19,9 @@ static void files_add(
 	char path[PATH_MAX];
 
 	f.path = arena_strdup(l->a, device_path(written, dir, path));
-	/* of volumes, the store's program vouches; they are mostly links to device nodes */
-	f.beneath = written[0] == '/' || (d && d->volume) ? NULL : dir;
+	/* volumes are mostly links to device nodes, which are elsewhere */
+	f.volume_of = d && d->volume ? dir : NULL;
+	f.beneath = written[0] == '/' || f.volume_of ? NULL : dir;
 	f.mounted = f.beneath && d && d->dir_mounted;
 	if (l->n < l->max)
 		l->file[l->n++] = f;

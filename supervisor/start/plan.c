@@ -88,7 +88,7 @@ json_t *vm_plan_files(const struct conf_vm *c, const struct identity *id,
 
 		json_array_append_new(files,
 			json_pack(
-				"{s:s, s:s, s:s, s:s, s:s*, s:b, s:b, s:s, s:b, s:I, s:s, s:s, s:b, s:b, s:b}",
+				"{s:s, s:s, s:s, s:s, s:s*, s:b, s:b, s:s, s:b, s:I, s:s, s:s, s:b, s:b, s:b, s:s*}",
 				"kind", kinds[f->kind], "what", f->what, "id", f->id ? f->id : "",
 				"path", f->path, "beneath", f->beneath, "mounted", f->mounted,
 				"write", f->write, "format",
@@ -97,7 +97,7 @@ json_t *vm_plan_files(const struct conf_vm *c, const struct identity *id,
 				own ? identity_disk_day(id, f->id, date) : "", "seen",
 				own ? identity_image_day(id, f->id, f->path, written, seen) : "",
 				"format_written", own && plan_format_written(c, f->id), "direct",
-				f->direct, "new_volume", f->new_volume));
+				f->direct, "new_volume", f->new_volume, "volume_of", f->volume_of));
 		if (f->kind == ARGV_FILE_BASE)
 			plan_add_base(json_array_get(files, i), f);
 	}

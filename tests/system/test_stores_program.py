@@ -154,6 +154,33 @@ def test_broken(daemon, store, verb, text, words):
 
 
 def test_create_fails(daemon, store):
+def elsewhere(store):
+    store.write(store.world.base + "/theirs", "x" * 512)
+    return store.world.base + "/theirs"
+
+
+# Each: what is in the place of the volume, and the words.
+OUTSIDE = [
+    (lambda s, there: os.symlink(elsewhere(s), there), "%s/a-root is a symbolic link inside %s"),
+    (lambda s, there: (s.write(s.path + "/b", "x" * 512), os.symlink("b", there)), "%s/a-root is a symbolic link inside %s"),
+    (lambda s, there: os.link(s.world.inner(elsewhere(s)), there), "%s/a-root has 2 hard links"),
+    (lambda s, there: os.symlink("/dev/null", there), "%s/a-root is a symbolic link inside"),
+    (lambda s, there: os.mkdir(there), "%s/a-root is a directory"),
+]
+
+
+@pytest.mark.parametrize("make, words", OUTSIDE, ids=["a link out of it", "a link in it", "a second name", "a device", "a directory"])
+def test_a_file_is_in_the_store(daemon, store, make, words):
+    """Only a link to a block device may lead out of it, whatever the program says."""
+    vm(daemon, lines="")
+    store.do("path", 'echo "$2/$name"')  # it does not see all of the host itself
+    make(store, daemon.inner(store.path + "/a-root"))
+    refused(store, words.replace("%s", store.path), code=2)
+    daemon.write("a.vm", vmk.read_text(os.path.join(daemon.config, "a.vm")).replace("[VM]\n", "[VM]\nTemplate=yes\n"))
+    assert re.search(words.replace("%s", store.path), daemon.fails(2, "clone", "a", "b"))
+    assert not os.path.exists(os.path.join(daemon.images, "b-root.raw"))
+
+
     vm(daemon)
     store.do("create", "echo out of space >&2; exit 1")
     assert "store 'fast': volumes create a-root: out of space" in daemon.fails(1, "start", "a")

@@ -23,7 +23,9 @@ static const char whole[] = HEAD
 	"\"format\": \"qcow2\"},"
 	"{\"kind\": \"disk\", \"what\": \"disk 'r'\", \"id\": \"r\", \"path\": \"/img/r\","
 	"\"beneath\": \"/img\", \"mounted\": true, \"create\": 1099511627776, \"created\": \"2026-11-23\","
-	"\"has_base\": true, \"format_written\": true, \"direct\": true}],"
+	"\"has_base\": true, \"format_written\": true, \"direct\": true},"
+	"{\"kind\": \"disk\", \"what\": \"disk 'v'\", \"path\": \"/dev/vg/v\","
+	"\"volume_of\": \"/dev/vg\"}],"
 	"\"identity\": {\"dir\": \"/var/web1\", \"changed\": true, \"document\": {\"version\": 1}}}";
 
 static int parse(struct jail *j, const char *text, struct err *e)
@@ -55,7 +57,8 @@ static void test_whole(void **state)
 	assert_int_equal(j.n_nodes, 2);
 	assert_string_equal(j.node[0].path, "/dev/kvm");
 	assert_string_equal(j.node[1].path, "/dev/hwrng");
-	assert_int_equal(j.n_files, 2);
+	assert_int_equal(j.n_files, 3);
+	assert_string_equal(j.file[2].volume_of, "/dev/vg");
 	assert_int_equal(j.file[0].kind, JAIL_NVRAM);
 	assert_int_equal(j.file[0].format, JAIL_QCOW2);
 	assert_true(j.file[0].write && !j.file[0].beneath && !j.file[0].has_base);
@@ -92,6 +95,8 @@ static const struct {
 	{ HEAD ", \"fds\": [2, 3], \"dev\": [\"/dev/../etc\"]}", "device node" },
 	{ HEAD ", \"fds\": [2, 3], \"files\": [{\"kind\": \"disk\", \"what\": \"w\", \"path\": \"/img/x\", "
 	  "\"beneath\": \"/img/\"}]}", "'/img/' is not a plain absolute path" },
+	{ HEAD ", \"fds\": [2, 3], \"files\": [{\"kind\": \"disk\", \"what\": \"w\", \"path\": \"/img/x\", "
+	  "\"volume_of\": \"/img/\"}]}", "'/img/' is not a plain absolute path" },
 	{ HEAD ", \"fds\": [2, 3], "
 	  "\"files\": [{\"kind\": \"disk\", \"what\": \"w\", \"path\": \"x\"}]}", "plain absolute path" },
 	{ HEAD ", \"fds\": [2, 3], \"files\": [{\"kind\": \"disk\", \"what\": \"w\"}]}", "path" },

@@ -354,17 +354,17 @@ static void test_files(void **state)
 		"[Disk seed]\nPath=/dev/x\nReadOnly=yes\nCache=unsafe\n[CDROM cd]\nPath=a.iso\n[CDROM no]\n";
 	/* clang-format off */
 	static const struct argv_file want[] = {
-		{ ARGV_FILE_DISK, "disk 'root'", "root", "/i/r.qcow2", "/i", true, CONF_FORMAT_QCOW2, true, true, 1 << 30, 0, NULL, false, false },
+		{ ARGV_FILE_DISK, "disk 'root'", "root", "/i/r.qcow2", "/i", true, CONF_FORMAT_QCOW2, true, true, 1 << 30, 0, NULL, false, false, NULL },
 		{ ARGV_FILE_BASE, "base of disk 'root'", "root", "/b/1.qcow2", NULL, false, CONF_FORMAT_AUTO, true, true, 0,
-		  CONF_FORMAT_QCOW2, NULL, false, false },
+		  CONF_FORMAT_QCOW2, NULL, false, false, NULL },
 		{ ARGV_FILE_BASE, "base of disk 'root'", "root", "/i/2.raw", "/i", false, CONF_FORMAT_AUTO, true, false, 0,
-		  CONF_FORMAT_RAW, NULL, false, false },
-		{ ARGV_FILE_DISK, "disk 'seed'", "seed", "/dev/x", NULL, false, CONF_FORMAT_RAW, false, false, 0, 0, NULL, false, false },
-		{ ARGV_FILE_CDROM, "cdrom 'cd'", "cd", "/nas/a.iso", "/nas", false, CONF_FORMAT_RAW, true, false, 0, 0, NULL, true, false },
-		{ ARGV_FILE_KERNEL, "kernel", NULL, "/k", NULL, false, CONF_FORMAT_AUTO, false, false, 0, 0, NULL, false, false },
-		{ ARGV_FILE_KERNEL, "initrd", NULL, "/i/sub/i", "/i", false, CONF_FORMAT_AUTO, false, false, 0, 0, NULL, false, false },
-		{ ARGV_FILE_FIRMWARE, "UEFI firmware", NULL, "/c.fd", NULL, false, CONF_FORMAT_RAW, false, false, 0, 0, NULL, false, false },
-		{ ARGV_FILE_NVRAM, "UEFI variables", NULL, "/n.qcow2", NULL, true, CONF_FORMAT_QCOW2, false, false, 0, 0, NULL, false, false },
+		  CONF_FORMAT_RAW, NULL, false, false, NULL },
+		{ ARGV_FILE_DISK, "disk 'seed'", "seed", "/dev/x", NULL, false, CONF_FORMAT_RAW, false, false, 0, 0, NULL, false, false, NULL },
+		{ ARGV_FILE_CDROM, "cdrom 'cd'", "cd", "/nas/a.iso", "/nas", false, CONF_FORMAT_RAW, true, false, 0, 0, NULL, true, false, NULL },
+		{ ARGV_FILE_KERNEL, "kernel", NULL, "/k", NULL, false, CONF_FORMAT_AUTO, false, false, 0, 0, NULL, false, false, NULL },
+		{ ARGV_FILE_KERNEL, "initrd", NULL, "/i/sub/i", "/i", false, CONF_FORMAT_AUTO, false, false, 0, 0, NULL, false, false, NULL },
+		{ ARGV_FILE_FIRMWARE, "UEFI firmware", NULL, "/c.fd", NULL, false, CONF_FORMAT_RAW, false, false, 0, 0, NULL, false, false, NULL },
+		{ ARGV_FILE_NVRAM, "UEFI variables", NULL, "/n.qcow2", NULL, true, CONF_FORMAT_QCOW2, false, false, 0, 0, NULL, false, false, NULL },
 	};
 	/* clang-format on */
 	static char code[] = "/c.fd", vars[] = "/v.fd";
@@ -392,6 +392,7 @@ static void test_files(void **state)
 		assert_string_equal(got[i].path, want[i].path);
 		assert_true(streq(got[i].beneath, want[i].beneath));
 		assert_int_equal(got[i].mounted, want[i].mounted);
+		assert_true(streq(got[i].volume_of, want[i].volume_of));
 		assert_int_equal(got[i].write, want[i].write);
 		assert_int_equal(got[i].format, want[i].format);
 		assert_int_equal(got[i].by_name, want[i].by_name);
