@@ -148,8 +148,12 @@ static void child_on_exit(struct ev_loop *ev, ev_io *w, int revents)
 	struct child *c = w->data;
 	siginfo_t info = { 0 };
 
-	if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG) < 0 || info.si_pid == 0)
+	if (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+		info.si_pid == 0)
 		return;
+	/* what it left behind: until it is reaped, no other group can have its number */
+	kill(-c->pid, SIGKILL);
+	waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED | WNOHANG);
 	c->status = info.si_code == CLD_EXITED ? info.si_status : -info.si_status;
 	for (int i = 0; i < STREAMS; i++)
 		child_stream_drain(&c->stream[i]);

@@ -9,7 +9,8 @@
  * The child gets its own session, default signal actions, no protection from the OOM killer and
  * no descriptors but 0, 1 and 2. It dies with this process (PR_SET_PDEATHSIG), so a helper whose
  * result nobody awaits changes nothing more. Executing a set-uid program and setuid() clear that
- * setting: a program that drops privileges must set it again.
+ * setting: a program that drops privileges must set it again. What it started and left behind is
+ * killed when it ends, unless that has a process group of its own.
  *
  * Long-lived children (QEMU, dnsmasq) are spawned with child_spawn() and watched by their owner
  * through the pidfd.

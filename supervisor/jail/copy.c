@@ -154,7 +154,7 @@ _Noreturn static void copy_keep(struct copy *c)
 {
 	struct err e = ERR_INIT;
 
-	setsid(); /* the program's group may be killed */
+	setpgid(0, 0); /* the program's group is killed */
 	prctl(PR_SET_PDEATHSIG, 0);
 	if (copy_listen(c) != PLAN_COPY_PLACE || copy_check(c, &e) < 0 || copy_place(c, &e) < 0) {
 		copy_remove(c, c->temporary);
@@ -219,6 +219,8 @@ int image_copy(struct jail *j, struct jail_file *f, struct err *e)
 		close_range(STDIN_FILENO, STDERR_FILENO, 0);
 		copy_keep(&c);
 	}
+	if (pid > 0)
+		setpgid(pid, pid); /* before we can end */
 	if (pid < 0) {
 		err_errno(e, "start a process");
 		unlinkat(c.dir, c.temporary, 0);

@@ -141,9 +141,11 @@ int relay_run(struct jail *j)
 	flow[RELAY_CLIENT].from = flow[RELAY_QEMU].to = RELAY_CLIENT;
 	flow[RELAY_CLIENT].to = flow[RELAY_QEMU].from = RELAY_QEMU;
 	pid = fork();
+	if (pid > 0)
+		setpgid(pid, pid); /* ours is killed when we end */
 	if (pid != 0)
 		return pid < 0;
-	setsid();
+	setpgid(0, 0);
 	if (close_range(RELAY_FDS, ~0U, 0) == 0 && relay_confine() == 0)
 		relay_copy(flow);
 	_exit(0);

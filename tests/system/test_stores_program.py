@@ -2,6 +2,7 @@
 """Stores of Type=program: what a start asks of the program, what it may print, and that one that is missing, foreign,
 slow or broken costs only the start of its own VM, with words that name it. The program here makes files, so that no
 volume manager is needed; tests/system/test_stores_shipped.py has the programs that are installed."""
+import errno
 import json
 import os
 import re
@@ -153,7 +154,6 @@ def test_broken(daemon, store, verb, text, words):
     daemon.ok("start", "b")  # of another store
 
 
-def test_create_fails(daemon, store):
 def elsewhere(store):
     store.write(store.world.base + "/theirs", "x" * 512)
     return store.world.base + "/theirs"
@@ -181,6 +181,7 @@ def test_a_file_is_in_the_store(daemon, store, make, words):
     assert not os.path.exists(os.path.join(daemon.images, "b-root.raw"))
 
 
+def test_create_fails(daemon, store):
     vm(daemon)
     store.do("create", "echo out of space >&2; exit 1")
     assert "store 'fast': volumes create a-root: out of space" in daemon.fails(1, "start", "a")
@@ -226,6 +227,31 @@ def test_one_that_does_not_end(daemon, store, how):
     daemon.ok("start", "b")
     daemon.ok("kill", "a")
     assert daemon.info("a")["state"] == "stopped"
+
+
+@pytest.mark.parametrize("how", ["sleep 1000 &", "(sleep 1000 & sleep 1000) &", "trap '' HUP TERM; sleep 1000 >/dev/null 2>&1 &"])
+def test_what_it_leaves_behind(daemon, store, how):
+    """What its program started ends with it, whether it succeeds or fails."""
+    vm(daemon)
+    store.do("path", 'exec 9<.held\n%s\nsleep 1000 & [ -e "$name" ] || exit 3; echo "$2/$name"' % how)
+    held = daemon.inner(store.path + "/.held")
+    os.mkfifo(held)
+    end = os.open(held, os.O_RDWR | os.O_CLOEXEC)  # so that it can be opened
+    try:
+        daemon.ok("start", "a")
+    finally:
+        os.close(end)
+    # with the last reader, there is nobody to open it for writing
+    daemon.eventually(lambda: nobody_reads(held), bool)
+    daemon.ok("kill", "a")
+
+
+def nobody_reads(path):
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+    except OSError as e:
+        return e.errno == errno.ENXIO
+    return False
 
 
 def ran(daemon, name="a", store=None, **how):  # pylint: disable=unused-argument

@@ -58,6 +58,41 @@ static void nothing_survives_its_cancelling(void **state)
 	loop_release(&loop);
 }
 
+static void left_done(void *data, const struct child_result *r)
+{
+	assert_int_equal(r->status, 0);
+	assert_string_equal(r->out, "done\n");
+	*(bool *)data = true;
+}
+
+/* What a child leaves behind when it succeeds ends with it; its answer is as it was. */
+static void nothing_is_left_behind(void **state)
+{
+	const char *argv[] = { "sh", "-c", "sleep 600 & sh -c 'sleep 600 & sleep 600' & echo done",
+		NULL };
+	struct pollfd end = { .events = POLLIN };
+	struct child_fd held;
+	struct err e = ERR_INIT;
+	struct loop loop;
+	bool done = false;
+	struct child_options o = { .argv = argv, .more = &held, .done = left_done, .data = &done };
+	int p[2];
+
+	(void)state;
+	assert_int_equal(loop_init(&loop), 0);
+	assert_int_equal(pipe2(p, O_CLOEXEC), 0);
+	held = (struct child_fd){ p[1], 7 };
+	assert_non_null(child_run(loop.ev, &o, &e));
+	loop_finish(&loop, PATIENCE);
+	assert_true(done);
+	close(p[1]);
+	end.fd = p[0];
+	assert_int_equal(poll(&end, 1, PATIENCE * 1000), 1);
+	assert_true(end.revents & POLLHUP);
+	close(p[0]);
+	loop_release(&loop);
+}
+
 static void one_done(void *data, const struct child_result *r)
 {
 	*(int *)data = r->status;
@@ -181,6 +216,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_survives_its_cancelling),
+		cmocka_unit_test(nothing_is_left_behind),
 		cmocka_unit_test(killed_is_told),
 		cmocka_unit_test(idle_deadline),
 		cmocka_unit_test(late_is_told),
