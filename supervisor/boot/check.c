@@ -89,18 +89,23 @@ static size_t check_place(struct order_vm *order, size_t *n, const char *name)
 void boot_check_change(struct vms *vms, const struct conf_vm *from, const struct conf_vm *to,
 	bool others, struct conf_problems *p)
 {
+	static const struct conf_list none = { 0 };
 	_cleanup_(free_ptr) struct order_vm *order = boot_order(vms);
 	struct buf ring = BUF_INIT, unheard = BUF_INIT;
-	size_t n = vms->n, at = check_place(order, &n, to->name);
-	bool was;
+	size_t n = vms->n, at = check_place(order, &n, to->name), former;
+	bool was = false;
 
 	if (others) {
 		check_names(vms, to, &to->after, from ? &from->after : NULL, "After", p);
 		check_names(vms, to, &to->requires, from ? &from->requires : NULL, "Requires", p);
 	}
-	if (from)
-		order[at] = (struct order_vm){ to->name, &from->after, &from->requires, 0 };
-	was = from && order_ring(order, n, at, &unheard);
+	order[at] = (struct order_vm){ to->name, &none, &none, 0 };
+	former = from ? order_find(order, n, from->name) : n;
+	if (former < n) {
+		order[former] = (struct order_vm){ from->name, &from->after, &from->requires, 0 };
+		was = order_ring(order, n, former, &unheard);
+		order[former] = (struct order_vm){ from->name, &none, &none, 0 };
+	}
 	order[at] = (struct order_vm){ to->name, &to->after, &to->requires, 0 };
 	if (!was && order_ring(order, n, at, &ring))
 		check_ring(to, others ? &ring : NULL, p);

@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "conf/edit.h"
 #include "conf/load.h"
+#include "supervisor/check/change.h"
 #include "supervisor/core/daemon.h"
 #include "supervisor/verbs/edit.h"
 #include "supervisor/vm/vm.h"
@@ -75,6 +76,8 @@ static int clone_check_text(
 		r = conf_problems_err(&problems, e);
 	if (r == 0)
 		r = edit_may(t->daemon, t->role, t->owner ? &granted : from, &to, e);
+	if (r == 0)
+		r = change_check(t->daemon, t->role, NULL, &to, e);
 	if (r == 0)
 		r = quota_check(t->daemon, t->role, t->peer, t->to, NULL, &to, e);
 	if (r == 0 && !t->dry)

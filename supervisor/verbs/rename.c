@@ -13,6 +13,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "conf/load.h"
+#include "supervisor/check/change.h"
 #include "supervisor/core/replace.h"
 #include "supervisor/verbs/create.h"
 #include "supervisor/verbs/edit.h"
@@ -183,6 +184,18 @@ static int rename_check_overlays(
 	return e->number;
 }
 
+/* By a rename that did not finish. */
+static bool rename_is_written(const struct rename *t, size_t i)
+{
+	struct buf text = BUF_MAX(TEXT_MAX);
+	bool same = file_read(AT_FDCWD, t->place[i], &text, NULL) == 0 &&
+		    text.len == t->text[i].len &&
+		    (!text.len || memcmp(text.data, t->text[i].data, text.len) == 0);
+
+	buf_release(&text);
+	return same;
+}
+
 /* Under the new name the files must be valid, and mean the same images. */
 static int rename_check(const struct rename *t, struct err *e)
 {
@@ -206,6 +219,9 @@ static int rename_check(const struct rename *t, struct err *e)
 		r = rename_check_disks(t, &from, &to, e);
 	if (r == 0 && edit_may_keys(t->role, &from, &to, e) < 0) /* %n */
 		r = err_wrap(e, e->number, "with the new name");
+	/* if the new file is there, it has been checked */
+	if (r == 0 && !rename_is_written(t, 0))
+		r = change_check(t->daemon, t->role, &from, &to, e);
 	if (r == 0)
 		r = rename_check_overlays(t, &from, &to, e);
 	conf_problems_release(&unheard);
@@ -213,18 +229,6 @@ static int rename_check(const struct rename *t, struct err *e)
 	conf_vm_release(&from);
 	conf_vm_release(&to);
 	return r;
-}
-
-/* By a rename that did not finish. */
-static bool rename_is_written(const struct rename *t, size_t i)
-{
-	struct buf text = BUF_MAX(TEXT_MAX);
-	bool same = file_read(AT_FDCWD, t->place[i], &text, NULL) == 0 &&
-		    text.len == t->text[i].len &&
-		    (!text.len || memcmp(text.data, t->text[i].data, text.len) == 0);
-
-	buf_release(&text);
-	return same;
 }
 
 static void rename_finish(struct rename *t, const struct err *e)

@@ -108,3 +108,30 @@ def test_create(daemon):
     notes = daemon.one("create", "a", "--disk", "path=b.raw")["notes"]
     assert len(notes) == 1 and notes[0].startswith("warning: disk 'root': VM 'b' also has "), notes
     assert daemon.one("create", "c", "--disk", "path=c.raw,size=1M")["notes"] == []
+
+
+FOLLOWS = "[Lifecycle]\nAfter=d\n"
+
+
+@pytest.mark.parametrize("verb", ["clone", "create", "rename"])
+@pytest.mark.parametrize("key", ["After", "Requires"])
+def test_another_name_for_it(daemon, verb, key):
+    """What waits for the new name would be waited for; nothing is written."""
+    write(daemon, "a", "Template=yes\n" if verb == "create" else "", FOLLOWS)
+    write(daemon, "d", "", "[Lifecycle]\n%s=c\n" % key)
+    daemon.image("a.raw")
+    before = texts(daemon)
+    argv = {"clone": ["clone", "a", "c"], "create": ["create", "c", "--template", "a"], "rename": ["rename", "a", "c"]}[verb]
+    said = daemon.fails(2, *argv)
+    assert "After: dependency cycle: c -> d -> c" in said, said
+    assert texts(daemon) == before and daemon.states() == {"a": "stopped", "d": "stopped"}
+    daemon.ok("set", "d", "Lifecycle.%s=" % key)
+    daemon.ok(*argv)
+    assert daemon.ok("reload") == "no problems\n"
+
+
+def test_a_fault_that_gets_another_name(daemon):
+    """It was there before, and does not keep the VM from being renamed; a clone would have it as well."""
+    write(daemon, "a", extra="[Lifecycle]\nAfter=nobody\n")
+    assert "there is no VM or network 'nobody'" in daemon.fails(2, "clone", "a", "c")
+    daemon.ok("rename", "a", "c")

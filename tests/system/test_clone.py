@@ -74,8 +74,8 @@ def test_what_may_be_there_only_once(daemon):
                  "X-Managed=ansible\nTags=x\n[Disk root]\n# on raw\nPath=disk.raw\n[Disk ro]\nPath=shared.raw\nReadOnly=yes\n"
                  "[CDROM cd]\nPath=x.iso\n[Disk own]\nPath=sub/%n-1.raw\n[NIC lan]\nMACAddress=52:54:00:11:22:33\nAddress=10.3.0.7\n"
                  "HostName=shop\n[VSock]\nCID=77\n[Display]\nPort=5999\n[Lifecycle]\nAfter=x\n".replace("Tags=x\n", ""))
-    daemon.write("a.vm.d/1.conf", "[ VM ]\nDescription=one two\n[Lifecycle]\nAfter=y z\n[X-Site]\nRack=7\n")
-    daemon.write("a.vm.d/2.conf", "[Lifecycle]\nAfter=\nAfter=z\n[Disk   root]\nCache=writeback\n")
+    daemon.write("a.vm.d/1.conf", "[ VM ]\nDescription=one two\n[Lifecycle]\nAfter=y default\n[X-Site]\nRack=7\n")
+    daemon.write("a.vm.d/2.conf", "[Lifecycle]\nAfter=\nAfter=default\n[Disk   root]\nCache=writeback\n")
     os.mkdir(image(daemon, "sub"))
     shell(daemon, "cp disk.raw sub/a-1.raw")
     row = daemon.one("clone", "a", "b")
@@ -84,7 +84,7 @@ def test_what_may_be_there_only_once(daemon):
     assert text(daemon, "b.vm") == (
         "# the shop\n[VM]\nUUID=%s\nMemory=16M\nEnable=no\nDescription=one two\n[Disk root]\n# on raw\nPath=b-root.raw\n"
         "Cache=writeback\n[Disk ro]\nPath=shared.raw\nReadOnly=yes\n[CDROM cd]\nPath=x.iso\n[Disk own]\nPath=sub/%%n-1.raw\n"
-        "[NIC lan]\n[VSock]\nCID=auto\n[Display]\n[Lifecycle]\nAfter=z\n\n[X-Site]\nRack=7\n" % row["uuid"])
+        "[NIC lan]\n[VSock]\nCID=auto\n[Display]\n[Lifecycle]\nAfter=default\n\n[X-Site]\nRack=7\n" % row["uuid"])
 
 
 def test_an_overlay_keeps_its_base(daemon):
