@@ -19,13 +19,12 @@ struct clone_how {
 	const char *name, *file; /* of the clone */
 	bool linked;		 /* the new images are based on those of the VM */
 	const uint64_t *size;	 /* of each disk, 0: as the files say; NULL: of all */
-	const char
-		*owner; /* whose it is: its images get names that no other has; NULL: as before */
+	const char *owner; /* whose it is: its images get names that no other has; NULL: nobody's */
 };
 
 /* One text: the main file with its comments, and what the drop-ins change in it; without all that may
  * be there only once: UUID=, MAC and IP addresses, host names, a port or CID, Protect=, Template=,
- * X-Managed=. The disks that the VM writes to get images of their own: image has conf->disks of them.
+ * X-Managed=, and Owner=. The disks that the VM writes to get images of their own: image has conf->disks of them.
  * src, n: its files; conf: what they say. */
 int clone_compose(struct buf *text, struct clone_image *image, const struct conf_source *src,
 	size_t n, const struct conf_vm *conf, const struct conf_context *ctx,

@@ -78,7 +78,7 @@ static void text_fold(struct text *t, const struct conf_source *src, size_t n)
 
 static void text_make_unique(struct text *t, const struct conf_vm *c, const char *uuid)
 {
-	static const char *const once[] = { "VM.Protect", "VM.Template", "VM.X-Managed",
+	static const char *const once[] = { "VM.Owner", "VM.Protect", "VM.Template", "VM.X-Managed",
 		"Display.Port", "CloudInit.HostName" },
 				 *const of_nic[] = { "MACAddress", "Address", "Gateway", "DNS",
 					 "HostName" };

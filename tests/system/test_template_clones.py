@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+import vmk
 from steps import Steps
 from test_templates import ALICE, BOB, backing, content, image, path, shell, template, text, uuid_of
 from walk import walk
@@ -231,6 +232,24 @@ def test_a_member_clones_a_template(daemon):
     daemon.fails(9, "clone", "t", "x", user="bob", groups=["vmkeep-view"])
     daemon.fails(9, "set", "t", "VM.Template=no", **ALICE)
     daemon.fails(9, "delete", "t", "--yes", **ALICE)
+
+
+@pytest.mark.parametrize("who", [{}, {"user": "alice", "groups": ["vmkeep"]}], ids=["root", "an operator"])
+def test_what_an_operator_makes_is_not_its_owners(daemon, who):
+    """Who could look into it, and would have it in his quota."""
+    daemon.write("vmkeep.conf", vmk.DEFAULTS + "[Quota bob]\nVMs=2\n")
+    template(daemon)
+    daemon.write("t.vm", text(daemon, "t.vm").replace("[VM]\n", "[VM]\nOwner=bob @bobs\n"))
+    daemon.write("t.vm.d/1.conf", "[VM]\nOwner=dave\n")
+    for name, argv in (("a", ["clone", "t", "a"]), ("b", ["clone", "t", "b", "--linked"]), ("c", ["create", "c", "--template", "t"])):
+        daemon.ok(*argv, **who)
+        assert "Owner=" not in text(daemon, name + ".vm")
+        daemon.fails(9, "start", name, **BOB)
+    daemon.ok("create", "d", "--template", "t", "VM.Owner=bob", **who)
+    daemon.ok("start", "d", **BOB)
+    daemon.ok("kill", "d", **BOB)
+    daemon.ok("clone", "d", "e", **who)  # of a VM that is no template, too
+    assert "Owner=" not in text(daemon, "e.vm")
 
 
 @pytest.mark.parametrize("words", [
