@@ -9,56 +9,32 @@
 
 /* --- the end --- */
 
-/* Another change of the same file must not find what is on its way out. */
-static void medium_finish(struct medium_op *op)
+static void medium_free(struct change *c)
 {
-	medium_fn *done = op->done;
-	void *data = op->data;
-	struct err e;
+	struct medium_op *op = container_of(c, struct medium_op, change);
 
-	if (!op->ended || op->leaving)
-		return;
-	err_copy(&e, &op->error);
 	arena_release(&op->arena);
 	free(op);
-	if (done)
-		done(data, e.number ? &e : NULL);
-}
-
-static void medium_left(struct medium_op *op)
-{
-	op->leaving--;
-	medium_finish(op);
 }
 
 static void medium_on_dropped(void *data)
 {
-	medium_left(data);
+	struct medium_op *op = data;
+
+	change_settled(&op->change);
 }
 
-/* With op->error, if there is one. */
 static void medium_end(struct medium_op *op)
 {
 	struct enter *x = op->enter;
 
-	op->ended = true;
-	if (op->job)
-		op->job->cancel = NULL;
 	loop_timer_stop(&op->timer);
-	qmp_unlisten(op->q, &op->listener);
-	qmp_forget(op->q, op);
 	op->enter = NULL;
-	op->leaving++; /* this call */
 	if (x) {
-		op->leaving++;
+		change_waits(&op->change);
 		enter_drop(x, medium_on_dropped, op);
 	}
-	medium_left(op);
-}
-
-static void medium_send(struct medium_op *op, const char *command, json_t *arguments)
-{
-	qmp_call(op->q, command, arguments, -1, VM_QMP_SECONDS, NULL, NULL);
+	change_end(&op->change);
 }
 
 static json_t *medium_id(const struct medium_op *op)
@@ -68,42 +44,29 @@ static json_t *medium_id(const struct medium_op *op)
 
 /* The drive gets its old medium back, and the tray its old position. Replies do not matter: QEMU
  * executes the commands in order. */
-static void medium_fail(struct medium_op *op, const struct err *e)
+static void medium_fail(struct change *c, const struct err *e)
 {
-	struct vm *vm = medium_vm(op);
+	struct medium_op *op = container_of(c, struct medium_op, change);
+	struct vm *vm = change_vm(c);
 
-	err_copy(&op->error, e);
+	err_copy(&c->error, e);
 	if (e->class == ERR_UNREACHABLE)
-		err_set(&op->error, ERR_QEMU_FAILED, "its QEMU went away in the meantime");
+		err_set(&c->error, ERR_QEMU_FAILED, "its QEMU went away in the meantime");
 	if (vm) {
 		if (op->locked && !op->added)
-			medium_send(
-				op, "closefd", json_pack("{s:s+}", "fdname", "lock-", op->to.node));
+			change_send(
+				c, "closefd", json_pack("{s:s+}", "fdname", "lock-", op->to.node));
 		if (op->removed && op->from.disk.path)
-			medium_send(op, "blockdev-insert-medium",
+			change_send(c, "blockdev-insert-medium",
 				json_pack(
 					"{s:s, s:s}", "id", op->drive, "node-name", op->from.node));
 		if (op->opened)
-			medium_send(op, "blockdev-close-tray", medium_id(op));
+			change_send(c, "blockdev-close-tray", medium_id(op));
 		if (op->added)
 			medium_discard(op, &op->to, &op->from);
-		medium_note(vm, NULL);
+		change_note(vm, op->drive, NULL);
 	}
 	medium_end(op);
-}
-
-/* Of a reply. False: op has ended. What a silent QEMU has done is found out when it answers again:
- * medium_joined(). */
-static bool medium_is_there(struct medium_op *op, const struct err *e)
-{
-	struct err lost = ERR_INIT;
-
-	if (!e && medium_vm(op))
-		return true;
-	op->lost |= !e || e->class == ERR_UNREACHABLE || e->class == ERR_TIMEOUT;
-	err_set(&lost, ERR_UNREACHABLE, "its monitor was lost");
-	medium_fail(op, e ? e : &lost);
-	return false;
 }
 
 /* --- the last steps --- */
@@ -111,45 +74,48 @@ static bool medium_is_there(struct medium_op *op, const struct err *e)
 static void medium_on_closed(void *data, const json_t *result, const struct err *e)
 {
 	struct medium_op *op = data;
-	struct vm *vm = medium_vm(op);
+	struct vm *vm = change_vm(&op->change);
 
 	if (e && vm)
-		log_warning(op->vm, "the tray of '%s' stays open: %s", op->to.disk.id, e->text);
+		log_warning(
+			op->change.vm, "the tray of '%s' stays open: %s", op->to.disk.id, e->text);
 	if (vm)
-		medium_note(vm, NULL);
+		change_note(vm, op->drive, NULL);
 	medium_end(op);
 }
 
 /* The drive has it: from here on nothing is undone. */
 static void medium_arrive(struct medium_op *op)
 {
-	struct vm *vm = medium_vm(op);
+	struct vm *vm = change_vm(&op->change);
 
 	medium_settle(vm, &op->to);
 	medium_discard(op, &op->from, &op->to);
-	log_info(op->vm, "drive '%s' has %s", op->to.disk.id,
+	log_info(op->change.vm, "drive '%s' has %s", op->to.disk.id,
 		op->to.disk.path ? op->to.disk.path : "no medium");
-	qmp_call(op->q, "blockdev-close-tray", medium_id(op), -1, VM_QMP_SECONDS, medium_on_closed,
-		op);
+	qmp_call(op->change.q, "blockdev-close-tray", medium_id(op), -1, VM_QMP_SECONDS,
+		medium_on_closed, op);
 }
 
 static void medium_on_inserted(void *data, const json_t *result, const struct err *e)
 {
-	if (medium_is_there(data, e))
-		medium_arrive(data);
+	struct medium_op *op = data;
+
+	if (change_goes_on(&op->change, e))
+		medium_arrive(op);
 }
 
 static void medium_on_removed(void *data, const json_t *result, const struct err *e)
 {
 	struct medium_op *op = data;
 
-	if (!medium_is_there(op, e))
+	if (!change_goes_on(&op->change, e))
 		return;
 	op->removed = true;
 	if (!op->to.disk.path)
 		medium_arrive(op);
 	else
-		qmp_call(op->q, "blockdev-insert-medium",
+		qmp_call(op->change.q, "blockdev-insert-medium",
 			json_pack("{s:s, s:s}", "id", op->drive, "node-name", op->to.node), -1,
 			VM_QMP_SECONDS, medium_on_inserted, op);
 }
@@ -161,9 +127,9 @@ static void medium_swap(struct medium_op *op)
 	loop_timer_stop(&op->timer);
 	op->waits = false;
 	op->opened = true;
-	if (op->job)
-		op->job->cancel = NULL;
-	qmp_call(op->q, "blockdev-remove-medium", medium_id(op), -1, VM_QMP_SECONDS,
+	if (op->change.job)
+		op->change.job->cancel = NULL;
+	qmp_call(op->change.q, "blockdev-remove-medium", medium_id(op), -1, VM_QMP_SECONDS,
 		medium_on_removed, op);
 }
 
@@ -176,7 +142,7 @@ static void medium_refused(void *data)
 		"the guest has locked the tray of '%s' and did not open it within %g s",
 		op->to.disk.id, op->timeout);
 	err_hint(&e, "unmount the CD in the guest first; --force opens the tray all the same");
-	medium_fail(op, &e);
+	medium_fail(&op->change, &e);
 }
 
 static int medium_cancel(void *data, struct err *refused)
@@ -184,7 +150,9 @@ static int medium_cancel(void *data, struct err *refused)
 	struct err e = ERR_INIT;
 
 	err_set(&e, ERR_FAILED, "cancelled; the drive has what it had before");
-	medium_fail(data, &e);
+	struct medium_op *op = data;
+
+	medium_fail(&op->change, &e);
 	return 0;
 }
 
@@ -193,7 +161,7 @@ static void medium_on_opening(void *data, const json_t *result, const struct err
 {
 	struct medium_op *op = data;
 
-	if (!medium_is_there(op, e))
+	if (!change_goes_on(&op->change, e))
 		return;
 	if (op->open) {
 		medium_swap(op);
@@ -201,16 +169,16 @@ static void medium_on_opening(void *data, const json_t *result, const struct err
 	}
 	op->waits = true;
 	loop_timer_start(&op->timer, op->timeout);
-	if (!op->job)
+	if (!op->change.job)
 		return;
-	job_progress(op->job, 0, 0, "the guest is asked to open the tray");
-	op->job->cancel = medium_cancel;
-	op->job->cancel_data = op;
+	job_progress(op->change.job, 0, 0, "the guest is asked to open the tray");
+	op->change.job->cancel = medium_cancel;
+	op->change.job->cancel_data = op;
 }
 
-static void medium_on_event(struct qmp_listener *l, const char *name, const json_t *data)
+static void medium_on_event(struct change *c, const char *name, const json_t *data)
 {
-	struct medium_op *op = container_of(l, struct medium_op, listener);
+	struct medium_op *op = container_of(c, struct medium_op, change);
 
 	if (!streq(name, "DEVICE_TRAY_MOVED") ||
 		!streq(json_string_value(json_object_get(data, "id")), op->drive))
@@ -220,13 +188,11 @@ static void medium_on_event(struct qmp_listener *l, const char *name, const json
 		medium_swap(op);
 }
 
-static void medium_on_gone(struct qmp_listener *l, const struct err *e)
-{
-	struct medium_op *op = container_of(l, struct medium_op, listener);
-
-	op->lost = true;
-	medium_fail(op, e);
-}
+static const struct change_ops medium_ops = {
+	.fail = medium_fail,
+	.event = medium_on_event,
+	.free = medium_free,
+};
 
 static void medium_open(struct medium_op *op)
 {
@@ -234,7 +200,7 @@ static void medium_open(struct medium_op *op)
 		medium_swap(op);
 		return;
 	}
-	qmp_call(op->q, "blockdev-open-tray",
+	qmp_call(op->change.q, "blockdev-open-tray",
 		json_pack("{s:s, s:b}", "id", op->drive, "force", op->force), -1, VM_QMP_SECONDS,
 		medium_on_opening, op);
 }
@@ -247,7 +213,7 @@ static void medium_on_added(void *data, const json_t *result, const struct err *
 	struct enter *x = op->enter;
 
 	op->added = !e;
-	if (!medium_is_there(op, e))
+	if (!change_goes_on(&op->change, e))
 		return;
 	op->enter = NULL;
 	enter_keep(x);
@@ -262,21 +228,21 @@ static void medium_on_entered(void *data, struct enter *x, const int *lock, cons
 
 	op->enter = x;
 	if (e) {
-		medium_fail(op, e);
+		medium_fail(&op->change, e);
 		return;
 	}
-	if (!medium_is_there(op, NULL))
+	if (!change_goes_on(&op->change, NULL))
 		return;
-	node = medium_node(medium_vm(op), &op->to, &own);
+	node = medium_node(change_vm(&op->change), &op->to, &own);
 	if (!node) {
-		medium_fail(op, &own);
+		medium_fail(&op->change, &own);
 		return;
 	}
 	op->locked = lock[0] >= 0;
 	if (op->locked)
-		qmp_call(op->q, "getfd", json_pack("{s:s+}", "fdname", "lock-", op->to.node),
+		qmp_call(op->change.q, "getfd", json_pack("{s:s+}", "fdname", "lock-", op->to.node),
 			lock[0], VM_QMP_SECONDS, NULL, NULL);
-	qmp_call(op->q, "blockdev-add", node, -1, VM_QMP_SECONDS, medium_on_added, op);
+	qmp_call(op->change.q, "blockdev-add", node, -1, VM_QMP_SECONDS, medium_on_added, op);
 }
 
 static void medium_bring(struct medium_op *op, struct vm *vm)
@@ -288,11 +254,11 @@ static void medium_bring(struct medium_op *op, struct vm *vm)
 		medium_open(op);
 		return;
 	}
-	if (op->job)
-		job_progress(op->job, 0, 0, "opens the file");
+	if (op->change.job)
+		job_progress(op->change.job, 0, 0, "opens the file");
 	op->enter = enter_begin(vm, medium_files(vm, &op->to), medium_on_entered, op, &e);
 	if (!op->enter)
-		medium_fail(op, &e);
+		medium_fail(&op->change, &e);
 }
 
 /* --- what is there --- */
@@ -321,11 +287,11 @@ static void medium_on_drives(void *data, const json_t *result, const struct err 
 	struct err none = ERR_INIT;
 	bool second;
 
-	if (!medium_is_there(op, e))
+	if (!change_goes_on(&op->change, e))
 		return;
 	if (!drive) {
 		err_set(&none, ERR_QEMU_FAILED, "QEMU has no drive '%s'", op->to.disk.id);
-		medium_fail(op, &none);
+		medium_fail(&op->change, &none);
 		return;
 	}
 	/* what the guest has ejected is still in QEMU's drive */
@@ -336,22 +302,17 @@ static void medium_on_drives(void *data, const json_t *result, const struct err 
 	if (!node && !op->to.disk.path)
 		medium_end(op);
 	else
-		medium_bring(op, medium_vm(op));
+		medium_bring(op, change_vm(&op->change));
 }
 
 /* --- begin --- */
 
-static struct medium_op *medium_new(struct vm *vm)
+static struct medium_op *medium_new(struct vm *vm, struct job *j, change_fn *done, void *data)
 {
 	struct medium_op *op = xcalloc(1, sizeof *op);
 
-	*op = (struct medium_op){ .q = vm->mon.qmp,
-		.listener = { .event = medium_on_event, .gone = medium_on_gone },
-		.daemon = vm->daemon,
-		.left = medium_left };
-	snprintf(op->vm, sizeof op->vm, "%s", vm->name);
+	change_begin(&op->change, &medium_ops, vm, j, done, data);
 	loop_timer_init(&op->timer, vm->daemon->loop.ev, medium_refused, op);
-	qmp_listen(op->q, &op->listener);
 	return op;
 }
 
@@ -367,7 +328,7 @@ static int medium_may(
 	if (c->to->path && c->to->volume)
 		return err_set(e, ERR_INVALID_CONFIG,
 			"store '%s' has volumes, which cannot be inserted by name", c->to->store);
-	if (!vm->mon.qmp || vm->proc.medium)
+	if (!vm->mon.qmp || change_noted_any(vm, medium_kind))
 		return err_set(e, ERR_TIMEOUT, "QEMU's monitor does not answer: nothing was done");
 	return 0;
 }
@@ -382,16 +343,13 @@ void medium_begin(
 		done(data, &e);
 		return;
 	}
-	op = medium_new(vm);
-	op->job = j;
+	op = medium_new(vm, j, done, data);
 	op->force = c->force;
 	op->timeout = c->timeout;
-	op->done = done;
-	op->data = data;
 	medium_copy(&op->to.disk, c->to, &op->arena);
 	medium_copy(&op->from.disk, medium_drive(vm, c->to->id), &op->arena);
 	device_disk_id(&op->to.disk, op->drive);
-	qmp_call(op->q, "query-block", NULL, -1, VM_QMP_SECONDS, medium_on_drives, op);
+	qmp_call(op->change.q, "query-block", NULL, -1, VM_QMP_SECONDS, medium_on_drives, op);
 }
 
 /* --- a change of an earlier daemon --- */
@@ -404,7 +362,7 @@ static void medium_on_recalled(void *data, const json_t *result, const struct er
 	const char *node = medium_node_in(drive);
 	struct err undone = ERR_INIT;
 
-	if (!medium_is_there(op, e))
+	if (!change_goes_on(&op->change, e))
 		return;
 	if (op->to.disk.path ? node && streq(node, op->to.node) : !node) {
 		medium_arrive(op);
@@ -415,25 +373,25 @@ static void medium_on_recalled(void *data, const json_t *result, const struct er
 	op->removed = !node;
 	err_set(&undone, ERR_FAILED, "the daemon's end interrupted the change of '%s'",
 		op->to.disk.id);
-	log_warning(op->vm, "%s: the drive has what it had before", undone.text);
-	medium_fail(op, &undone);
+	log_warning(op->change.vm, "%s: the drive has what it had before", undone.text);
+	medium_fail(&op->change, &undone);
 }
 
 static void medium_joined(struct vm *vm, void *state, bool fresh)
 {
+	const char *drive = fresh ? NULL : change_noted_any(vm, medium_kind);
 	struct medium_op *op;
 	unsigned n;
 
-	if (fresh || !vm->proc.medium || job_running(vm->daemon, "vm-cd", vm->name, &n))
+	if (!drive || job_running(vm->daemon, "vm-cd", vm->name, &n))
 		return;
-	op = medium_new(vm);
-	if (!medium_recall(op, vm)) {
-		medium_note(vm, NULL);
+	op = medium_new(vm, NULL, NULL, NULL);
+	if (!medium_recall(op, vm, drive)) {
+		change_note(vm, drive, NULL);
 		medium_end(op);
 		return;
 	}
-	device_disk_id(&op->to.disk, op->drive);
-	qmp_call(op->q, "query-block", NULL, -1, VM_QMP_SECONDS, medium_on_recalled, op);
+	qmp_call(op->change.q, "query-block", NULL, -1, VM_QMP_SECONDS, medium_on_recalled, op);
 }
 
 const struct vm_part medium_part = {

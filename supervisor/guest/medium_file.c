@@ -4,20 +4,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "supervisor/guest/enter.h"
 #include "supervisor/guest/medium_private.h"
 #include "supervisor/start/plan.h"
 #include "supervisor/vm/record.h"
-#include "supervisor/vm/vms.h"
 
 static const struct identity no_identity; /* a drive has no format of its own */
-
-struct vm *medium_vm(const struct medium_op *op)
-{
-	struct vm *vm = vms_find(op->daemon->vms, op->vm);
-
-	return vm && !op->lost && !op->ended && vm->mon.qmp == op->q ? vm : NULL;
-}
 
 void medium_copy(struct conf_disk *to, const struct conf_disk *from, struct arena *a)
 {
@@ -88,30 +79,17 @@ static bool medium_is_used(const struct vm *vm, const struct medium *m, const st
 	return false;
 }
 
-static void medium_on_left(void *data, const struct err *e)
-{
-	struct medium_op *op = data;
-
-	if (e)
-		log_error(op->vm, "%s", e->text);
-	op->left(op);
-}
-
 void medium_discard(struct medium_op *op, const struct medium *m, const struct medium *keep)
 {
-	struct vm *vm = medium_vm(op);
+	struct vm *vm = change_vm(&op->change);
 
 	if (!vm || !m->disk.path)
 		return;
-	qmp_call(op->q, "blockdev-del", json_pack("{s:s}", "node-name", m->node), -1,
-		VM_QMP_SECONDS, NULL, NULL);
+	change_send(&op->change, "blockdev-del", json_pack("{s:s}", "node-name", m->node));
 	/* unknown if the medium was there at the start: then leave_begin() releases its locks */
-	qmp_call(op->q, "closefd", json_pack("{s:s+}", "fdname", "lock-", m->node), -1,
-		VM_QMP_SECONDS, NULL, NULL);
-	if (medium_is_used(vm, m, keep))
-		return;
-	op->leaving++;
-	leave_begin(vm, medium_files(vm, m), medium_on_left, op);
+	change_send(&op->change, "closefd", json_pack("{s:s+}", "fdname", "lock-", m->node));
+	if (!medium_is_used(vm, m, keep))
+		change_take_out(&op->change, medium_files(vm, m));
 }
 
 /* --- records --- */
@@ -122,16 +100,13 @@ static json_t *medium_json(const struct medium *m)
 		m->disk.store, "format", conf_format_name(m->disk.format));
 }
 
+const char medium_kind[] = "medium";
+
 void medium_note(struct vm *vm, const struct medium_op *op)
 {
-	json_auto_t *doc = op ? json_pack("{s:s, s:o, s:o}", "drive", op->to.disk.id, "from",
-					medium_json(&op->from), "to", medium_json(&op->to))
-			      : NULL;
-	char *text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
-
-	free(vm->proc.medium);
-	vm->proc.medium = text;
-	vm_record_write(vm);
+	change_note(vm, op->drive,
+		json_pack("{s:s, s:s, s:o, s:o}", "kind", medium_kind, "drive", op->to.disk.id,
+			"from", medium_json(&op->from), "to", medium_json(&op->to)));
 }
 
 void medium_settle(struct vm *vm, const struct medium *m)
@@ -167,20 +142,21 @@ static void medium_recall_one(
 		if (streq(conf_format_name(f), format))
 			m->disk.format = f;
 	snprintf(m->node, sizeof m->node, "%s", node ? node : "");
-	conf_vm_place(&c, &op->daemon->conf);
+	conf_vm_place(&c, &op->change.daemon->conf);
 	m->disk.dir = m->disk.dir ? arena_strdup(&op->arena, m->disk.dir) : NULL;
 	m->disk.volume = CONF_VOLUME_NONE;
 	arena_release(&c.arena);
 }
 
-bool medium_recall(struct medium_op *op, const struct vm *vm)
+bool medium_recall(struct medium_op *op, const struct vm *vm, const char *drive)
 {
-	json_auto_t *doc = json_loads(vm->proc.medium, 0, NULL);
-	const char *drive = json_string_value(json_object_get(doc, "drive"));
-	const struct conf_disk *d = drive ? medium_drive(vm, drive) : NULL;
+	const json_t *doc = change_noted(vm, drive);
+	const char *id = json_string_value(json_object_get(doc, "drive"));
+	const struct conf_disk *d = id ? medium_drive(vm, id) : NULL;
 
 	if (!d)
 		return false;
+	device_disk_id(d, op->drive);
 	medium_copy(&op->from.disk, d, &op->arena);
 	op->to.disk = op->from.disk;
 	medium_recall_one(op, vm, &op->from, json_object_get(doc, "from"));

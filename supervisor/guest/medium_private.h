@@ -5,6 +5,7 @@
 #ifndef SUPERVISOR_GUEST_MEDIUM_PRIVATE_H
 #define SUPERVISOR_GUEST_MEDIUM_PRIVATE_H
 
+#include "supervisor/guest/change.h"
 #include "supervisor/guest/medium.h"
 #include "supervisor/qemu/device.h"
 
@@ -16,16 +17,8 @@ struct medium {
 	char node[DEVICE_NODE_MAX];
 };
 
-/*
- * One change. It lives at most as long as its QMP session and holds no pointer to the VM, which may
- * be freed before the session reports its end.
- */
 struct medium_op {
-	struct qmp *q;
-	struct qmp_listener listener;
-	struct daemon *daemon;
-	char vm[64];
-	struct job *job; /* NULL: continues a change of an earlier daemon */
+	struct change change; /* first */
 	struct arena arena;
 	char drive[80]; /* its id in QEMU */
 	struct medium from, to;
@@ -37,19 +30,10 @@ struct medium_op {
 	bool locked, added, opened, removed;
 	bool open; /* the tray, by QEMU's event */
 	bool waits;
-	bool lost; /* whether QEMU has executed the last command is not known */
-	bool ended;
-	unsigned leaving;		    /* processes that take files out */
-	void (*left)(struct medium_op *op); /* one of them has ended */
-	struct err error;
-	medium_fn *done;
-	void *data;
 };
 
 /* --- medium_file.c: the files behind it --- */
 
-/* NULL: the session has ended, or is another one. */
-struct vm *medium_vm(const struct medium_op *op);
 /* Copies a disk into the arena, without its bases. */
 void medium_copy(struct conf_disk *to, const struct conf_disk *from, struct arena *a);
 /* "files" of the plan for this medium; NULL: there is none. */
@@ -59,10 +43,11 @@ json_t *medium_node(const struct vm *vm, const struct medium *m, struct err *e);
  * or disk has it, or keep does. */
 void medium_discard(struct medium_op *op, const struct medium *m, const struct medium *keep);
 /* The run record and the configuration of the process. */
-void medium_note(struct vm *vm, const struct medium_op *op); /* op NULL: no change is under way */
+void medium_note(struct vm *vm, const struct medium_op *op);
+extern const char medium_kind[]; /* of its entries in the run record */
 void medium_settle(struct vm *vm, const struct medium *m);
 /* From the record; false: there is none, or it is damaged. */
-bool medium_recall(struct medium_op *op, const struct vm *vm);
+bool medium_recall(struct medium_op *op, const struct vm *vm, const char *drive);
 struct conf_disk *medium_drive(const struct vm *vm, const char *id);
 
 #endif

@@ -47,6 +47,19 @@ static void record_read_numbers(struct vm *vm, const json_t *numbers)
 	}
 }
 
+/* --- changes that are under way: an object --- */
+
+static json_t *record_write_changes(const struct vm *vm)
+{
+	return json_object_size(vm->proc.changes) ? json_incref(vm->proc.changes) : NULL;
+}
+
+static void record_read_changes(struct vm *vm, const json_t *changes)
+{
+	json_decref(vm->proc.changes);
+	vm->proc.changes = json_is_object(changes) ? json_deep_copy(changes) : NULL;
+}
+
 /* --- the table --- */
 
 #define VM(member) .at = offsetof(struct vm, member), .size = sizeof((struct vm *)0)->member
@@ -93,7 +106,7 @@ const struct record_row record_rows[] = {
 	{ "balloon_back",  RECORD_INT,    VM(mon.balloon_back) },
 	{ "conf_hash",     RECORD_HEX,    VM(proc.conf_hash) },
 	{ "conf_lost",     RECORD_BOOL,   VM(proc.conf_lost) },
-	{ "medium",        RECORD_STRING, VM(proc.medium) },
+	{ "changes",       RECORD_ARRAY,  .write = record_write_changes, .read = record_read_changes },
 	{ "cable",         RECORD_STRING, VM(proc.cable) },
 };
 /* clang-format on */

@@ -226,6 +226,7 @@ void vm_process_release(struct vm *vm)
 	vm->proc.starttime = 0;
 	vm->proc.is_child = vm->proc.conf_lost = vm->proc.ready_seen = false;
 	vm->proc.ready_status[0] = '\0';
-	free_ptr(&vm->proc.medium);
 	free_ptr(&vm->proc.cable);
+	json_decref(vm->proc.changes);
+	vm->proc.changes = NULL;
 }

@@ -153,10 +153,10 @@ struct vm_process {	     /* valid while vm_state_has_process() */
 	bool quit_sent, kill_sent, unkillable;
 	bool ready_seen;	/* for ReadyWhen=log: and notify */
 	char ready_status[128]; /* status text sent by the guest, cleaned */
-	/* the change of a CD that is under way, for a daemon that continues or undoes it:
-	 * guest/medium.c; NULL: none */
-	char *medium;
-	char *cable; /* likewise the NIC whose link is being changed: guest/cable.c */
+	/* changes of its hardware that are under way, for a daemon that continues or undoes them:
+	 * guest/change.h; NULL: none */
+	json_t *changes;
+	char *cable; /* likewise the NIC whose link is being changed: guest/cable.c; NULL: none */
 };
 
 struct vm_monitor { /* the QMP connection, and what it tells */

@@ -220,7 +220,7 @@ def test_daemon_is_killed(daemon):
         daemon.kill_daemon()
         client.close()
         daemon.start()
-        daemon.eventually(lambda: "medium" in json.load(open(os.path.join(daemon.run, "vms/a/record.json"))),
+        daemon.eventually(lambda: "changes" in json.load(open(os.path.join(daemon.run, "vms/a/record.json"))),
                           lambda there: not there)
         has = drives(daemon, "a")
         assert has in ({"cd-cd": (first, False)}, {"cd-cd": (second, False)}), has
@@ -305,7 +305,7 @@ def test_qemu_hangs(daemon):
     client.close()
     daemon.kill(pid, "CONT")
     daemon.eventually(lambda: daemon.info("a")["health"], lambda health: health == "ok", 30)
-    daemon.eventually(lambda: "medium" in json.load(open(os.path.join(daemon.run, "vms/a/record.json"))),
+    daemon.eventually(lambda: "changes" in json.load(open(os.path.join(daemon.run, "vms/a/record.json"))),
                       lambda there: not there, 30)
     if done or drives(daemon, "a") != {"cd-cd": (first, False)}:
         daemon.ok("cd", "a", "insert", "1.iso")
