@@ -20,6 +20,7 @@ struct enter {
 	int fd[PLAN_FDS_MAX];
 	struct file_fds got; /* in fd */
 	int lock[ENTER_FILES_MAX];
+	json_t *kept;
 	bool in, told, ours; /* ours: its user has not let it go */
 	struct err error;
 	enter_fn *done;
@@ -29,19 +30,21 @@ struct enter {
 
 /* --- the plan --- */
 
-static json_t *enter_plan(struct vm *vm, const char *role, json_t *files, size_t n_fds)
+static json_t *enter_plan(
+	struct vm *vm, const char *role, json_t *files, json_t *identity, size_t n_fds)
 {
 	json_t *numbers = json_array();
 
 	for (size_t i = 0; i < n_fds; i++)
 		json_array_append_new(numbers, json_integer((json_int_t)i));
-	return json_pack("{s:i, s:s, s:s, s:I, s:s, s:o, s:o, s:i}", "version", PLAN_VERSION,
+	return json_pack("{s:i, s:s, s:s, s:I, s:s, s:o, s:o, s:i, s:o*}", "version", PLAN_VERSION,
 		"role", role, "name", vm->name, "uid", (json_int_t)vm->identity.uid, "root",
-		vm->daemon->dirs.run, "fds", numbers, "files", files, "qemu", (int)vm->proc.pid);
+		vm->daemon->dirs.run, "fds", numbers, "files", files, "qemu", (int)vm->proc.pid,
+		"identity", identity);
 }
 
 static struct confined *enter_spawn(struct vm *vm, const char *role, json_t *files /* stolen */,
-	confined_fn *done, void *data, struct err *e)
+	json_t *identity /* stolen */, confined_fn *done, void *data, struct err *e)
 {
 	const int fds[] = { vm->proc.mounts, vm->proc.pidfd };
 	const struct child_options o = { .timeout = ENTER_SECONDS, .while_idle = true };
@@ -49,10 +52,11 @@ static struct confined *enter_spawn(struct vm *vm, const char *role, json_t *fil
 
 	if (fds[0] < 0 || fds[1] < 0) {
 		json_decref(files);
+		json_decref(identity);
 		err_set(e, ERR_FAILED, "its private root cannot be reached");
 		return NULL;
 	}
-	plan = enter_plan(vm, role, files, ARRAY_SIZE(fds));
+	plan = enter_plan(vm, role, files, identity, ARRAY_SIZE(fds));
 	return confine_run(vm->daemon->loop.ev, vm->daemon->jail, plan, fds, ARRAY_SIZE(fds), &o,
 		done, data, e);
 }
@@ -65,6 +69,7 @@ static void enter_free(struct enter *x)
 		return;
 	for (size_t i = 0; i < x->got.n; i++)
 		close_fd(&x->fd[i]);
+	json_decref(x->kept);
 	buf_release(&x->line);
 	if (x->dropped)
 		x->dropped(x->data);
@@ -97,6 +102,10 @@ static void enter_on_line(void *data, const json_t *doc)
 
 	if (error && !x->error.number)
 		confine_error(error, &x->error);
+	if (json_object_get(doc, "kept")) {
+		json_decref(x->kept);
+		x->kept = json_incref(json_object_get(doc, "kept"));
+	}
 	if (entered)
 		enter_take_locks(x, json_object_get(entered, "locks"));
 	x->in |= json_object_get(doc, "prepared") && !x->error.number;
@@ -159,7 +168,8 @@ static void enter_on_end(void *data, const struct child_result *r, const struct 
 	enter_free(x);
 }
 
-struct enter *enter_begin(struct vm *vm, json_t *files, enter_fn *done, void *data, struct err *e)
+struct enter *enter_begin(
+	struct vm *vm, json_t *files, json_t *identity, enter_fn *done, void *data, struct err *e)
 {
 	struct enter *x = xcalloc(1, sizeof *x);
 
@@ -172,7 +182,7 @@ struct enter *enter_begin(struct vm *vm, json_t *files, enter_fn *done, void *da
 		.data = data };
 	for (size_t i = 0; i < ENTER_FILES_MAX; i++)
 		x->lock[i] = -1;
-	x->process = enter_spawn(vm, "enter", files, enter_on_end, x, e);
+	x->process = enter_spawn(vm, "enter", files, identity, enter_on_end, x, e);
 	if (!x->process) {
 		x->ours = false;
 		enter_free(x);
@@ -183,6 +193,11 @@ struct enter *enter_begin(struct vm *vm, json_t *files, enter_fn *done, void *da
 	x->said.data = x;
 	ev_io_start(x->ev, &x->said);
 	return x;
+}
+
+const json_t *enter_kept(const struct enter *x)
+{
+	return x->kept;
 }
 
 void enter_keep(struct enter *x)
@@ -237,6 +252,6 @@ void leave_begin(struct vm *vm, json_t *files, leave_fn *done, void *data)
 	struct err e = ERR_INIT;
 
 	*l = (struct leave){ .done = done, .data = data };
-	if (!enter_spawn(vm, "leave", files, enter_on_left, l, &e))
+	if (!enter_spawn(vm, "leave", files, NULL, enter_on_left, l, &e))
 		enter_left(l, &e);
 }

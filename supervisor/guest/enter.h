@@ -17,9 +17,13 @@ struct enter;
  * must be called. lock: for each file a descriptor of x, or -1. Else x is gone. */
 typedef void enter_fn(void *data, struct enter *x, const int *lock, const struct err *e);
 
-/* files: of the plan, see vm_plan_files(). done is called once, from the loop. NULL on failure. */
-struct enter *enter_begin(
-	struct vm *vm, json_t *files /* stolen */, enter_fn *done, void *data, struct err *e);
+/* files: of the plan, see vm_plan_files(). identity: if the files are to be the guest's own, which its
+ * identity knows; it is saved as at a start. NULL: they are not. done is called once, from the loop. NULL
+ * on failure. */
+struct enter *enter_begin(struct vm *vm, json_t *files /* stolen */, json_t *identity /* stolen */,
+	enter_fn *done, void *data, struct err *e);
+/* What vmkeep-jail says that it has saved ("kept" in plan.h), or NULL. */
+const json_t *enter_kept(const struct enter *x);
 void enter_keep(struct enter *x);
 /* Before done: done is no longer called. dropped: when all of it has been taken out, possibly before
  * this returns. */

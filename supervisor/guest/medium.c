@@ -256,7 +256,7 @@ static void medium_bring(struct medium_op *op, struct vm *vm)
 	}
 	if (op->change.job)
 		job_progress(op->change.job, 0, 0, "opens the file");
-	op->enter = enter_begin(vm, medium_files(vm, &op->to), medium_on_entered, op, &e);
+	op->enter = enter_begin(vm, medium_files(vm, &op->to), NULL, medium_on_entered, op, &e);
 	if (!op->enter)
 		medium_fail(&op->change, &e);
 }

@@ -48,7 +48,7 @@ static const struct step {
 	{ "format names",    bases_place,      NULL,          START,                 false },
 	{ "mounts",          NULL,             mount_prepare, START | CHECK | ENTER, false },
 	{ "locks",           NULL,             lock_check,    START | CHECK | ENTER, false },
-	{ "identity",        identity_keep,    NULL,          START | CHECK,         false },
+	{ "identity",        identity_keep,    NULL,          START | CHECK | ENTER, false },
 	{ "memory pressure", oom_score_set,    NULL,          START,                 false },
 	{ "namespaces",      namespaces_enter, NULL,          START,                 false },
 	{ "private root",    root_build,       NULL,          START,                 false },

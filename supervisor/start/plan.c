@@ -133,7 +133,7 @@ static bool plan_may_make_disks(const struct conf_vm *c)
 	return false;
 }
 
-static json_t *plan_identity(const struct vm *vm, const struct conf_vm *c)
+json_t *vm_plan_identity(const struct vm *vm, const struct conf_vm *c)
 {
 	const struct daemon *d = vm->daemon;
 	_cleanup_(free_ptr) char *dir = vm_state_path(vm, NULL);
@@ -175,7 +175,7 @@ static json_t *plan_json(struct vm *vm, const struct probe *p, const struct argv
 		argv_wants_io_uring(&vm->proc.conf), "may_create", !vm->st.by_policy, "files",
 		vm_plan_files(&vm->proc.conf, &vm->identity, ctx, a), "modules", modules, "dev",
 		plan_nodes(&vm->proc.conf), "paths", inside_paths(vm), "identity",
-		plan_identity(vm, &vm->proc.conf), "group",
+		vm_plan_identity(vm, &vm->proc.conf), "group",
 		cgroups_plan(vm->daemon->cgroups, vm->name, &vm->proc.conf));
 }
 

@@ -21,6 +21,9 @@ int vm_argv_context(struct vm *vm, const struct conf_vm *c, const struct probe *
 json_t *vm_plan_files(const struct conf_vm *c, const struct identity *id,
 	const struct argv_context *ctx, struct arena *a);
 
+/* "identity" of the plan. */
+json_t *vm_plan_identity(const struct vm *vm, const struct conf_vm *c);
+
 /* The command line, and the plan for vmkeep-jail (jail/plan.h), of vm->proc.conf and vm->proc.accel.
  * For a start, and for a check on a copy of the VM: changes nothing but the identity's slots. */
 struct vm_plan {

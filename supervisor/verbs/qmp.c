@@ -140,7 +140,7 @@ static void qmp_begin(struct raw *raw, struct vm *vm, const char *with)
 	if (!with)
 		qmp_send(raw, vm);
 	else if (!enter_begin(vm, qmp_files(with, request_bool(raw->request, "writable", false)),
-			 qmp_on_entered, raw, &raw->error))
+			 NULL, qmp_on_entered, raw, &raw->error))
 		qmp_end(raw);
 }
 
