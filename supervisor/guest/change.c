@@ -126,9 +126,8 @@ static void change_place(const struct vm *vm, struct conf_vm *to, struct conf_di
 
 int change_compose(const struct vm *vm, const char *text, struct conf_vm *to, struct err *e)
 {
-	const struct conf_source section = {
-		.file = "the new section", .text = text, .len = strlen(text)
-	};
+	_cleanup_(free_ptr) char *header = xstrndup(text, strcspn(text, "\n"));
+	const struct conf_source section = { .file = header, .text = text, .len = strlen(text) };
 
 	if (conf_vm_copy_with(to, &vm->proc.conf, &section, e) < 0)
 		return e->number;

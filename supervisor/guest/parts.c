@@ -29,6 +29,7 @@ const struct vm_part *const guest_parts[] = {
 	&nvram_part,
 	&medium_part,
 	&cable_part,
+	&plug_part,
 };
 const size_t guest_parts_n = sizeof guest_parts / sizeof(void *);
 _Static_assert(

@@ -53,6 +53,34 @@ void identity_add_slot(struct identity *id, const char *device, unsigned slot)
 	id->slot[id->slots++] = (struct identity_slot){ xstrdup(device), slot };
 }
 
+void identity_drop_disk(struct identity *id, const char *disk)
+{
+	struct identity_disk *d = identity_disk(id, disk);
+
+	if (!d)
+		return;
+	free(d->id);
+	free(d->path);
+	memmove(d, d + 1, (size_t)(id->disk + id->disks - (d + 1)) * sizeof *d);
+	id->disks--;
+	id->dirty = true;
+}
+
+void identity_drop_slot(struct identity *id, const char *device)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < id->slots; i++) {
+		if (streq(id->slot[i].device, device)) {
+			free(id->slot[i].device);
+			id->dirty = true;
+		} else {
+			id->slot[kept++] = id->slot[i];
+		}
+	}
+	id->slots = kept;
+}
+
 static void identity_drop_slots(struct identity *id)
 {
 	for (size_t i = 0; i < id->slots; i++)

@@ -9,7 +9,8 @@
  * for load and draft.
  *
  * Entries are never dropped: a NIC or disk that is removed and added again gets its old MAC and
- * slot.
+ * slot. But a disk that was plugged into a running guest, and is in no file, has its slot only while it
+ * is there.
  */
 #ifndef SUPERVISOR_QEMU_IDENTITY_H
 #define SUPERVISOR_QEMU_IDENTITY_H
@@ -141,6 +142,9 @@ struct identity_nic *identity_add_nic(struct identity *id, const char *nic);
 struct identity_disk *identity_add_disk(struct identity *id, const char *disk);
 void identity_drop_bases(struct identity *id);
 void identity_add_slot(struct identity *id, const char *device, unsigned slot);
+/* Of a disk that was only plugged in: others may have its place. */
+void identity_drop_slot(struct identity *id, const char *device);
+void identity_drop_disk(struct identity *id, const char *disk);
 
 /* --- identity_image.c --- */
 /* The date when vmkeep created the disk, such as "2026-11-23"; "" if it did not. Returns day. */
