@@ -36,12 +36,12 @@ extern const struct api_field api_life[], api_state[], api_state_changed[], api_
 	api_forget[], api_delete[], api_vm_row[], api_trouble_row[], api_info[], api_rule_row[],
 	api_address_row[], api_serial[], api_history_row[], api_check_row[], api_problem_row[],
 	api_plain[], api_diff_row[], api_edit_row[], api_created[], api_ran[], api_file[],
-	api_reload_dry[], api_reload_row[], api_memory[], api_medium[], api_nic[], api_snapshot[],
-	api_snapshot_row[], api_revert_dry[], api_revert_row[], api_ping[], api_guest_info[],
-	api_exec[], api_fs_row[], api_trim_row[], api_freeze[], api_thaw[], api_time[],
-	api_job_row[], api_network_row[], api_network[], api_lease_row[], api_net_stop_dry[],
-	api_net_stop_row[], api_store_row[], api_image_row[], api_fetched[], api_image_gone[],
-	api_pruned_row[], api_host_row[], api_shutdown_row[], api_shutdown_dry[],
+	api_reload_dry[], api_reload_row[], api_memory[], api_medium[], api_plugged[], api_nic[],
+	api_snapshot[], api_snapshot_row[], api_revert_dry[], api_revert_row[], api_ping[],
+	api_guest_info[], api_exec[], api_fs_row[], api_trim_row[], api_freeze[], api_thaw[],
+	api_time[], api_job_row[], api_network_row[], api_network[], api_lease_row[],
+	api_net_stop_dry[], api_net_stop_row[], api_store_row[], api_image_row[], api_fetched[],
+	api_image_gone[], api_pruned_row[], api_host_row[], api_shutdown_row[], api_shutdown_dry[],
 	api_shutdown_dry_row[], api_reexec[], api_version[], api_versions[], api_nothing[],
 	api_loop[], api_job[], api_error[];
 

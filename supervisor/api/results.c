@@ -281,6 +281,11 @@ const struct api_field api_nic[] = {
 	{ "persistent", API_TRUTH, "it is in the VM's file" },
 	END
 };
+const struct api_field api_plugged[] = {
+	{ "disk", API_ID },
+	{ "persistent", API_TRUTH, "the VM's file was changed, too" },
+	END
+};
 const struct api_field api_snapshot[] = { { "snapshot", API_ID }, END };
 const struct api_field api_snapshot_row[] = {
 	{ "snapshot", API_TEXT },

@@ -516,6 +516,37 @@ const struct api_verb api_verbs[] = {
 	  .help = "plug in or pull the cable of a NIC of a running guest",
 	  .text = "The guest sees that the carrier is gone, or back. Without --persistent the VM's file does "
 		"not change: resets keep the link, the next start has that of the file. info shows it." },
+	{ "disk-attach", "disk attach", API_ROLE_OWNER, API_VM,
+	  API_JOB | API_NOT_BUSY | API_NEEDS_GUEST | API_KEEPS,
+	  .arg = {
+		{ "id", API_NAME, true, "ID", "the disk, which the guest must not have yet" },
+		{ "persistent", API_BOOL, false, "--persistent", "write it to the VM's file, too" },
+		{ "keys", API_WORDS, true, "KEY=VALUE...", "its keys, as in [Disk]; Path= at least" },
+	  },
+	  .result = "the disk", .returns = { .members = api_plugged },
+	  .help = "attach a disk to a running guest",
+	  .text = "The image must exist; it is checked and locked as at a start, and [Defaults] apply. On "
+		"Bus=virtio, the default, it takes one of the spare PCI ports that each start makes, on Bus=scsi a place at a "
+		"SCSI controller that the guest has; other buses cannot be changed while the guest runs, and "
+		"Size=, Base=, IOThread= and volumes of a store need a start. If something fails, everything "
+		"is as before. Without --persistent the VM's file does not change: resets keep the disk, the next "
+		"start is without it; info shows the disk, and diff that it is not in the file. As for set, only root "
+		"may use paths outside of the stores, and only operators other images." },
+	{ "disk-detach", "disk detach", API_ROLE_OWNER, API_VM,
+	  API_JOB | API_NOT_BUSY | API_NEEDS_GUEST | API_HARMS | API_KEEPS,
+	  .arg = {
+		{ "id", API_NAME, true, "ID", "the disk" },
+		{ "persistent", API_BOOL, false, "--persistent", "remove it from the VM's file, too" },
+		TIMEOUT("how long the guest may take to release it, 30 seconds by default"),
+	  },
+	  .result = "the disk", .returns = { .members = api_plugged },
+	  .help = "detach a disk from a running guest",
+	  .text = "Asks the guest to release the disk, every five seconds, and returns when QEMU says that the "
+		"guest has. Then the image is closed and unlocked, and the ID can be used again. Unmount its file "
+		"systems in the guest first. A guest that does not release the disk in time keeps it, and the "
+		"image stays in use; if it does so later, for example because it is reset, the disk goes then. "
+		"Without --persistent the VM's file does not change, and a disk that it has is there again at the "
+		"next start." },
 	{ "snapshot-create", "snapshot create", API_ROLE_OWNER, API_VM, API_JOB | API_KEEPS,
 	  { "snapshot-create", "snapshot-create-as" },
 	  .arg = { SNAPSHOT },

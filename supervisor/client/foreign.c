@@ -48,8 +48,10 @@ static const struct foreign rows[] = {
 	  "not needed: vmkeepd watches files and processes itself; vmkeep check %n shows what it finds" },
 
 	/* --- devices --- */
-	{ "attach-device attach-disk attach-interface detach-device detach-device-alias detach-disk "
-	  "detach-interface update-device update-memory-device dom-fd-associate nic-* unlink disk-unlink",
+	{ "attach-disk detach-disk disk-unlink",
+	  "vmkeep disk attach %n ID Path=FILE attaches a disk to a running guest, vmkeep disk detach %n ID removes it from the guest; --persistent writes %f, too" },
+	{ "attach-device attach-interface detach-device detach-device-alias "
+	  "detach-interface update-device update-memory-device dom-fd-associate nic-* unlink",
 	  "devices are sections of %f, such as [Disk data] or [NIC lan]: edit it, then vmkeep check %n and vmkeep reboot %n" },
 	{ "change-media eject insert",
 	  "vmkeep cd %n insert FILE changes the CD of a running guest, vmkeep cd %n eject takes it out; --persistent writes %f, too" },

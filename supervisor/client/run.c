@@ -271,6 +271,8 @@ static const struct command_form forms[] = {
 	{ "vm-set-memory", NULL, sentence_memory },
 	{ "vm-cd", NULL, sentence_cd },
 	{ "nic-link", NULL, sentence_nic_link },
+	{ "disk-attach", NULL, sentence_disk },
+	{ "disk-detach", NULL, sentence_disk },
 	{ "snapshot-create", NULL, sentence_snapshot },
 	{ "snapshot-delete", NULL, sentence_snapshot },
 	{ "guest-freeze", NULL, sentence_freeze },

@@ -87,6 +87,18 @@ void sentence_nic_link(struct command *c, const char *target, const json_t *resu
 		buf_printf(&c->out, "%s: the link of NIC '%s' is %s\n", target, nic, state);
 }
 
+void sentence_disk(struct command *c, const char *target, const json_t *result)
+{
+	_cleanup_(free_ptr) char *disk = value_text(NULL, json_object_get(result, "disk"));
+
+	if (!json_object_get(result, "disk")) {
+		command_print(c, target, result);
+		return;
+	}
+	buf_printf(&c->out, "%s: disk '%s' is %s\n", target, disk,
+		streq(c->verb->execute, "disk-attach") ? "attached" : "detached");
+}
+
 void sentence_snapshot(struct command *c, const char *target, const json_t *result)
 {
 	_cleanup_(free_ptr) char *name = value_text(NULL, json_object_get(result, "snapshot"));

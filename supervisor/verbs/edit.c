@@ -206,7 +206,7 @@ static int edit_prepare(struct edit *t, const struct vm *vm, struct err *e)
 
 static void edit_record(const struct edit *t, struct vm *vm)
 {
-	const char *verb = t->job ? t->job->verb + strlen("vm-") : "set";
+	const char *verb = t->job ? t->job->verb + strlen("vm-") : t->unset ? "unset" : "set";
 	struct buf b = BUF_INIT;
 	json_t *word;
 	size_t i;
@@ -302,6 +302,7 @@ static struct edit *edit_new(const struct vm *vm, const struct edit_by *by)
 	*t = (struct edit){ .daemon = vm->daemon,
 		.name = xstrdup(vm->name),
 		.by = *by,
+		.unset = by->unset,
 		.from = CONF_VM_INIT,
 		.to = CONF_VM_INIT };
 	t->by.peer = peer_ref(by->peer);

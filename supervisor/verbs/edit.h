@@ -36,10 +36,11 @@ struct edit_by {
 	struct peer *peer;
 	char *who;
 	bool force; /* whatever X-Managed= says */
+	bool unset; /* the words are keys and sections to remove */
 };
 void edit_by_init(struct edit_by *by, const struct request *r);
 void edit_by_release(struct edit_by *by);
-/* words: as for set, stolen. Tells whether edit_set() would be refused now;
+/* words: as for set, or with by->unset for unset, stolen. Tells whether edit_set() would be refused now;
  * afterwards the VM may be gone. */
 int edit_may_set(const struct vm *vm, json_t *words, const struct edit_by *by, struct err *e);
 /* Waits for its turn. done: once, possibly before this returns. */

@@ -37,6 +37,8 @@ const struct verb_row verb_table[] = {
 	{ "vm-set-memory",       .on_vm = verb_set_memory, .records = "size" },
 	{ "vm-cd",               .on_vm = verb_cd, .records = "action" },
 	{ "nic-link",            .on_vm = verb_nic_link, .records = "link" },
+	{ "disk-attach",         .on_vm = verb_disk_attach, .records = "id" },
+	{ "disk-detach",         .on_vm = verb_disk_detach, .records = "id" },
 	{ "vm-qmp",              .on_vm = verb_qmp, .records = "command" },
 	{ "vm-history",          .on_vm = verb_history },
 	{ "vm-reset-failed",     .on_vm = verb_reset_failed },

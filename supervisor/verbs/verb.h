@@ -84,6 +84,9 @@ verb_vm_fn verb_cd;
 
 /* nic.c */
 verb_vm_fn verb_nic_link;
+
+/* disk.c */
+verb_vm_fn verb_disk_attach, verb_disk_detach;
 /* clone.c */
 verb_vm_fn verb_clone;
 /* create.c */

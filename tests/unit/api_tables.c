@@ -297,12 +297,12 @@ static void what_harms_is_marked(void **state)
 		"vm-info", "vm-ip", "vm-ssh", "vm-console", "vm-log", "vm-history", "subscribe",
 		"vm-check", "vm-cat", "vm-diff", "vm-cmdline", "vm-create", "vm-run", "vm-set",
 		"vm-unset", "vm-enable", "vm-disable", "vm-rename", "vm-clone", "vm-file",
-		"vm-edit", "vm-set-memory", "vm-cd", "snapshot-create", "snapshot-list",
-		"guest-ping", "guest-info", "guest-exec", "guest-pull", "guest-fs", "guest-trim",
-		"guest-thaw", "guest-time", "guest-command", "job-list", "vm-qmp", "net-list",
-		"net-show", "net-leases", "net-start", "store-list", "image-list", "image-fetch",
-		"host-check", "reload", "reexec", "query-version", "query-schema", "debug-loop",
-		"qmp_capabilities" };
+		"vm-edit", "vm-set-memory", "vm-cd", "disk-attach", "snapshot-create",
+		"snapshot-list", "guest-ping", "guest-info", "guest-exec", "guest-pull", "guest-fs",
+		"guest-trim", "guest-thaw", "guest-time", "guest-command", "job-list", "vm-qmp",
+		"net-list", "net-show", "net-leases", "net-start", "store-list", "image-list",
+		"image-fetch", "host-check", "reload", "reexec", "query-version", "query-schema",
+		"debug-loop", "qmp_capabilities" };
 
 	(void)state;
 	for (size_t i = 0; i < api_verbs_n; i++) {
