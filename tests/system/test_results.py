@@ -173,6 +173,9 @@ def test_each_answer_is_as_the_schema_says(daemon, linux, server):
     daemon.image("x.iso")
     g("vm-cd", action="insert", file="x.iso")
     g("vm-cd", action="eject")
+    daemon.image("x.img")
+    g("disk-attach", id="more", keys=["Path=x.img"])
+    g("disk-detach", id="more")
 
     a("vm-reboot")
     job = daemon.client()
