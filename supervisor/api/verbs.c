@@ -774,7 +774,8 @@ const struct api_verb api_verbs[] = {
 	  .result = "where it is now", .returns = { .members = api_image_gone },
 	  .help = "move an image that no VM uses to the trash of its store",
 	  .text = "The command that brings it back is printed; after seven days it is removed. "
-		"Refused while a VM's file or saved state names the image, while another image in any "
+		"Refused while a VM's file or saved state names the image, while create or run make a VM with it, "
+		"while another image in any "
 		"store is based on it, and if a store or another VM's file cannot be read." },
 
 	{ "image-prune", "image prune", API_ROLE_OPERATOR, API_NO_TARGET,

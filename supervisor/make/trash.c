@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "supervisor/core/confine.h"
 #include "supervisor/core/volume.h"
+#include "supervisor/make/used.h"
 #include "supervisor/qemu/device.h"
 #include "supervisor/vm/dirs.h"
 #include "supervisor/vm/vanished.h"
@@ -28,6 +29,7 @@ struct trash_running {
 	json_t *images; /* of the request; then the answer is made of it */
 	json_t *answer;
 	size_t at; /* in the answer */
+	struct used_moving moving;
 	struct volume_call *call;
 	trash_fn *done;
 	void *data;
@@ -193,6 +195,8 @@ static json_t *trash_others(struct daemon *d, const char *own, struct err *e)
 			r = trash_need_vanished(others, d, name, e);
 	if (r < 0)
 		json_decref(others);
+	else
+		used_tell(others);
 	return r < 0 ? NULL : others;
 }
 
@@ -216,6 +220,7 @@ static void trash_finish(struct trash_running *t, const json_t *images, const st
 {
 	if (t->move && t->daemon->emit) /* else the pruner is gone */
 		trash_prune(t->daemon->trash);
+	used_moving_end(&t->moving);
 	t->done(t->data, images, e);
 	json_decref(t->images);
 	json_decref(t->answer);
@@ -339,6 +344,8 @@ struct trash_running *trash_run(struct daemon *d, const char *name, const char *
 	if (!t->child) {
 		json_decref(t->images);
 		free_ptr(&t);
+	} else if (move) {
+		used_moving_begin(&t->moving, t->images);
 	}
 	json_decref(request);
 	free(text);

@@ -8,8 +8,8 @@
  * once, by its store's program.
  *
  * Only what nobody else needs is moved: an image that another VM's files or identity name, one that
- * is marked as another VM's, one with a second name, and one that an overlay in any store is based
- * on stay where they are. Whatever cannot be read might be such a thing: then nothing is moved. What
+ * is marked as another VM's, one with a second name, one that a VM that is being made will use
+ * (used.h), and one that an overlay in any store is based on stay where they are. Whatever cannot be read might be such a thing: then nothing is moved. What
  * headers of images say is untrusted; it is only compared.
  */
 #ifndef SUPERVISOR_MAKE_TRASH_H

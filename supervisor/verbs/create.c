@@ -8,6 +8,7 @@
 #include "supervisor/check/change.h"
 #include "supervisor/core/replace.h"
 #include "supervisor/make/image.h"
+#include "supervisor/make/used.h"
 #include "supervisor/start/once.h"
 #include "supervisor/verbs/clone.h"
 #include "supervisor/verbs/edit.h"
@@ -25,12 +26,14 @@ struct create {
 	bool start, dry;
 	struct quota_claim claim;
 	struct create_claim name;
+	struct used_image image;
 };
 
 static void create_free(struct create *c)
 {
 	quota_release(&c->claim);
 	create_name_release(&c->name);
+	used_end(&c->image);
 	create_text_release(&c->t);
 	json_decref(c->conflicts);
 	free(c->iso);
@@ -82,6 +85,7 @@ static void create_on_written(void *data, const struct err *failed)
 
 	quota_release(&c->claim);
 	create_name_release(&c->name);
+	used_end(&c->image);
 	if (vm)
 		vm_history(vm, "create", c->job->who, NULL);
 	if (vm && c->start && once_set(vm, c->iso, true, &e) == 0 &&
@@ -96,6 +100,7 @@ static int create_write(struct create *c, struct err *e)
 	const struct replace_file file = { c->t.path, NULL, c->t.text.data, NULL };
 
 	c->job = verb_job(c->daemon, c->r, NULL);
+	c->image.job = c->job;
 	snprintf(c->job->vm, sizeof c->job->vm, "%s", c->t.name);
 	quota_claim(&c->claim, c->t.role, c->t.peer, c->t.name, &c->t.conf);
 	return replace(c->daemon, &file, 1, create_on_written, c, e);
@@ -147,8 +152,12 @@ static void create_on_sized(void *data, const json_t *answer, const struct err *
 /* The new disk is as large as the image, if nothing else is said. */
 static int create_look(struct create *c, const char *path, struct err *e)
 {
-	json_t *request = image_request(c->daemon, "size", create_words_store(c->t.words), e);
+	const char *store = create_words_store(c->t.words);
+	json_t *request;
 
+	if (!c->dry && used_begin(&c->image, c->daemon, store, path, c->t.name, e) < 0)
+		return e->number;
+	request = image_request(c->daemon, "size", store, e);
 	if (!request)
 		return e->number;
 	json_object_set_new(request, "path", json_string(path));

@@ -12,6 +12,7 @@
 #include "supervisor/make/copies.h"
 #include "supervisor/make/image.h"
 #include "supervisor/make/throwaway.h"
+#include "supervisor/make/used.h"
 #include "supervisor/verbs/create.h"
 #include "supervisor/verbs/quota.h"
 #include "supervisor/verbs/run_template.h"
@@ -28,6 +29,7 @@ struct run {
 	json_t *fixed;	       /* words */
 	struct copies *copies; /* under way; NULL: none */
 	struct quota_claim claim;
+	struct used_image image;
 	double ttl;
 	struct loop_timer end;
 	bool ending;	/* removed as soon as the step under way is done */
@@ -39,6 +41,7 @@ static void run_free(struct run *t)
 {
 	loop_timer_stop(&t->end);
 	quota_release(&t->claim);
+	used_end(&t->image);
 	run_source_release(&t->source);
 	json_decref(t->fixed);
 	create_text_release(&t->t);
@@ -200,6 +203,7 @@ static void run_on_made(void *data, const struct err *e)
 	struct run *t = data;
 
 	quota_release(&t->claim);
+	used_end(&t->image);
 	run_go_on(t, run_copy, e);
 }
 
@@ -269,8 +273,12 @@ static void run_on_sized(void *data, const json_t *answer, const struct err *fai
 static int run_look(struct run *t, struct err *e)
 {
 	const struct run_source *s = &t->source;
-	json_t *request = image_request(t->daemon, "overlay", s->store, e);
+	json_t *request;
 
+	t->image.job = t->job;
+	if (used_begin(&t->image, t->daemon, s->store, s->path, t->t.name, e) < 0)
+		return e->number;
+	request = image_request(t->daemon, "overlay", s->store, e);
 	if (!request)
 		return e->number;
 	json_object_update_new(

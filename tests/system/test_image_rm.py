@@ -3,6 +3,7 @@
 downloads and what is old in the trash, and nothing else. Both say what became of what."""
 import json
 import os
+import re
 import shlex
 import subprocess
 import time
@@ -13,6 +14,7 @@ import vmk
 from test_asks import typed
 from test_image_fetch import server  # noqa: F401 (a fixture)
 from test_stores import place, stores
+from test_template_held import Held
 from test_trash import contents, names, overlay, trash
 
 PARTIAL = ".fetch-" + "0" * 64
@@ -87,6 +89,40 @@ def test_who_needs_it(daemon, before, why):
     before(daemon)
     result = daemon.vmkeep("image", "rm", "web")
     assert result.code and why in result.err and os.path.exists(path) and not trash(daemon), result
+
+
+@pytest.mark.parametrize("argv, why", [
+    (["create", "b", "--image", "web", "--network", "none"], "VM 'b', which is being made, uses it"),
+    (["run", "web", "--", "true"], r"VM 'run-\w{8}', which job \d+ makes, uses it"),
+], ids=["create", "run"])
+def test_a_vm_that_is_being_made_needs_it(world, argv, why):
+    """No file names it yet."""
+    path = image(world)
+    held = Held(world)
+    held.begin(*argv)
+    held.again()  # the client has its list of images: now it is for the VM
+    said = world.fails(3, "image", "rm", "web")
+    assert re.search(why, said) and os.path.exists(path) and not trash(world), said
+    if argv[0] == "create":
+        assert held.end()[0].code == 0
+        assert "VM 'b' uses it" in world.fails(3, "image", "rm", "web")
+    else:
+        world.ok("job", "cancel", world.rows("jobs")[0]["job"])
+        held.end()
+        world.ok("image", "rm", "web")
+
+
+def test_it_is_on_its_way_to_the_trash(world):
+    """The other way round."""
+    path = image(world)
+    held = Held(world)
+    held.begin("image", "rm", "web")
+    held.again()  # that it is there is known: now it is being moved
+    for argv in (["create", "b", "--image", "web"], ["run", "web", "--", "true"]):
+        said = world.vmkeep(*argv)
+        assert said.code and "image '%s' is on its way to the trash" % path in said.err, said
+    assert "vmkeep jobs shows its progress" in world.fails(3, "create", "b", "--image", "web")
+    assert held.end()[0].code == 0 and not os.path.exists(path) and not world.states()
 
 
 def test_what_is_refused(daemon):

@@ -34,6 +34,13 @@ class Held:
         self.threads[-1].start()
         self.world.eventually(lambda: os.path.exists(self.world.images + ".is"), bool)
 
+    def again(self):
+        """Lets it go on until it looks there once more."""
+        with open(self.world.images + ".now", "wb"):
+            pass
+        os.unlink(self.world.images + ".is")
+        self.world.eventually(lambda: os.path.exists(self.world.images + ".is"), bool)
+
     def end(self):
         os.unlink(self.world.images + ".is")
         for thread in self.threads:
