@@ -98,8 +98,9 @@ static char *cd_escaped(const char *path)
 	return b.data ? b.data : xstrdup("");
 }
 
-/* The keys of the drive, as for set. */
-static json_t *cd_words(const char *id, const char *path, const char *store)
+/* The keys of the drive, as for set. was: the drive that is to get them; NULL: it may have any. */
+static json_t *cd_words(
+	const char *id, const char *path, const char *store, const struct conf_disk *was)
 {
 	_cleanup_(free_ptr) char *escaped = cd_escaped(path ? path : "");
 	const bool named =
@@ -107,7 +108,9 @@ static json_t *cd_words(const char *id, const char *path, const char *store)
 	json_t *words = json_array();
 
 	json_array_append_new(words, json_sprintf("CDROM.%s.Path=%s", id, escaped));
-	json_array_append_new(words, json_sprintf("CDROM.%s.Format=%s", id, named ? "" : "raw"));
+	if (!named || !was || was->format != CONF_FORMAT_AUTO)
+		json_array_append_new(
+			words, json_sprintf("CDROM.%s.Format=%s", id, named ? "" : "raw"));
 	if (store && *store)
 		json_array_append_new(words, json_sprintf("CDROM.%s.Store=%s", id, store));
 	return words;
@@ -209,11 +212,12 @@ static int cd_parse(
 		file = cd_store(vm->daemon, file, store, e);
 	if (insert && !file)
 		return e->number;
-	words = cd_words(c->id, insert ? file : NULL, store);
+	words = cd_words(c->id, insert ? file : NULL, store, NULL);
 	if (cd_compose(vm, c->id, words, to, e) < 0)
 		return e->number;
 	if (request_bool(r, "persistent", false))
-		c->words = json_incref(words);
+		c->words = cd_words(
+			c->id, insert ? file : NULL, store, cd_find(&vm->file.conf, c->id));
 	return cd_may(vm, c, to, e);
 }
 

@@ -114,6 +114,18 @@ def test_next_start(daemon):
     assert medium(daemon, "a") == "x.iso"
     daemon.ok("cd", "a", "eject", "--persistent")
     assert daemon.vmkeep("diff", "a").code == 0 and medium(daemon, "a") is None
+    assert "Format=" not in open(os.path.join(daemon.config, "a.vm"), encoding="utf-8").read()
+
+
+def test_what_the_file_says_of_the_format(daemon):
+    """Only what a name leaves open; the next name that does not takes it back."""
+    one(daemon)
+    file = os.path.join(daemon.config, "a.vm")
+    for name, line in (("plain", "Format=raw\n"), ("x.iso", "Format=\n")):
+        iso(daemon, name)
+        daemon.ok("cd", "a", "insert", name, "--persistent")
+        assert line in open(file, encoding="utf-8").read()
+        assert daemon.vmkeep("diff", "a").code == 0 and medium(daemon, "a") == name
 
 
 def test_many_times(daemon):
