@@ -114,6 +114,7 @@ enum api_trait {
 	API_ASKS = 1024,   /* the client shows a dry run and needs a yes, also without a terminal */
 	API_KEEPS = 2048, /* not for a throw-away VM: starts, changes, copies or keeps what it is */
 	API_RUNS = 4096,  /* the command's exit code is that of a program in a guest, see below */
+	API_NEW = 8192,	  /* the target is not there yet: its name is not looked for */
 };
 
 /* The exit code of an API_RUNS command that fails itself. */

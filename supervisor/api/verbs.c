@@ -314,7 +314,7 @@ const struct api_verb api_verbs[] = {
 		  "the differences. It uses the real disks, which QEMU locks: while the VM runs, QEMU "
 		  "refuses it, and the VM is not affected." },
 
-	{ "vm-create", "create", API_ROLE_CREATE, API_VM, API_NAME_ONLY | API_JOB,
+	{ "vm-create", "create", API_ROLE_CREATE, API_VM, API_NAME_ONLY | API_JOB | API_NEW,
 	  .arg = {
 		{ "memory", API_STRING, false, "--memory, --ram SIZE", "the guest's memory, 1G if not "
 		  "given; without a unit in MiB" },

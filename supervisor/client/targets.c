@@ -76,6 +76,10 @@ int targets_resolve(struct command *c, struct err *e)
 
 	c->several = a->targets > 1;
 	for (size_t i = 0; r >= 0 && i < a->targets; i++) {
+		if (c->verb->traits & API_NEW) { /* the daemon says which names there may be */
+			targets_add(c, a->target[i]);
+			continue;
+		}
 		if (strchr(a->target[i], '/')) {
 			r = targets_refuse_path(c->verb, a->target[i], e);
 			continue;

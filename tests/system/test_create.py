@@ -114,6 +114,14 @@ def test_what_would_be_invalid_is_not_written(daemon, words, code, said):
     assert daemon.rows("list") == []
 
 
+@pytest.mark.parametrize("name", ["a/b", "/etc/a.vm", "a*", "a b", "a?", "x" * 64])
+def test_what_is_no_name(daemon, name):
+    """Nothing is looked for: it would be new."""
+    said = daemon.fails(2, "create", name, "--disk", "1M")
+    assert "letters, digits, '.', '_' and '-', at most 63" in said and "vmkeep list" not in said, said
+    assert os.listdir(daemon.config) == ["vmkeep.conf"]
+
+
 def test_nothing_is_replaced_or_taken_over(daemon):
     daemon.micro("web1")
     before = text(daemon, "web1.vm")
