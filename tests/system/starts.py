@@ -75,6 +75,7 @@ WORDS = {
     "VSock.CID": (["auto", "3", "4294967294"], ["2", "4294967295", "x"]),
     "Lifecycle.After": (["nobody", "default"], ["a b c/d"]),
     "Lifecycle.Requires": (["default"], ["a/b"]),
+    "Lifecycle.TimeoutStartSec": (["1min", "1h"], ["soon", "999ms", "8d"]),  # nothing shorter: a start may take a while
     "Lifecycle.ReadyWhen": (["lease", "agent", "notify", "tcp:22", "log:login:"], ["tcp:0", "log:", "soon"]),
     "Limits.CPUQuota": (["1%", "150%"], ["0%", "50", "x%"]),
     "Hooks.Failed": (["/bin/true", "/no/such/hook"], ["true"]),
