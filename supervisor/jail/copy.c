@@ -5,8 +5,8 @@
  * The image is created under a temporary name. A second process, the keeper, stays outside of the
  * jail: it passes on the program's progress, and does what the daemon says in single bytes: gives the
  * image its name, without replacing anything, or removes it again. If the daemon says nothing because
- * it was killed, an image without its name is removed. Should the keeper be killed too, the next copy
- * into that directory removes it: a lock that the keeper holds shows which ones are in progress.
+ * it was killed, an image without its name is removed. Should the keeper be killed too, the next one
+ * that makes an image in that directory removes it: base/temporary.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,13 +19,9 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/temporary.h"
 #include "base/text.h"
 #include "supervisor/jail/jail.h"
-
-#define COPY_PREFIX ".vmkeep-copy-"
-
-/* QEMU's locks are bytes 100 to 203. */
-enum { LOCK_COPYING = 300 };
 
 struct copy {
 	struct jail *j;
@@ -35,34 +31,8 @@ struct copy {
 	gid_t gid;    /* of the image in the end; while it is filled, the guest's */
 	int progress; /* the program's output */
 	const char *name;
-	char temporary[32];
+	char temporary[TEMPORARY_NAME_MAX];
 };
-
-static bool copy_lock(int fd)
-{
-	struct flock l = {
-		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_COPYING, .l_len = 1
-	};
-
-	return fcntl(fd, F_OFD_SETLK, &l) == 0;
-}
-
-static void copy_sweep(int dir)
-{
-	_cleanup_(close_dir) DIR *d = file_open_dir(dir, ".", 0);
-
-	for (const struct dirent *entry; d && (entry = readdir(d));) {
-		_cleanup_(close_fd) int fd = -1;
-		struct stat st;
-
-		if (strncmp(entry->d_name, COPY_PREFIX, strlen(COPY_PREFIX)) != 0)
-			continue;
-		fd = openat(dir, entry->d_name,
-			O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && copy_lock(fd))
-			unlinkat(dir, entry->d_name, 0);
-	}
-}
 
 /* --- the keeper --- */
 
@@ -178,13 +148,11 @@ int copy_exists(const struct jail_file *f, struct err *e)
 
 static int copy_make(struct copy *c, struct jail_file *f, struct err *e)
 {
-	copy_sweep(c->dir);
-	snprintf(c->temporary, sizeof c->temporary, COPY_PREFIX "%d", getpid());
-	c->fd = openat(
-		c->dir, c->temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (c->fd < 0)
+	c->fd = temporary_make(c->dir, c->temporary);
+	if (c->fd < 0) {
+		errno = -c->fd;
 		return err_errno(e, "%s: create %s", f->what, f->shown_path);
-	copy_lock(c->fd); /* without locks nothing is swept either */
+	}
 	f->fd = openat(c->dir, c->temporary, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	f->data = file_reopen(c->fd, O_RDONLY);
 	if (fstat(c->fd, &f->st) == 0) {

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 
 #include "base/mem.h"
+#include "base/temporary.h"
 #include "base/text.h"
 #include "supervisor/jail/jail.h"
 
@@ -242,19 +243,42 @@ static int create_can(struct jail *j, const struct jail_file *f, int dir, struct
 	return err_hint(e, "make room on the file system of %s", f->beneath);
 }
 
-static int create_make(const struct jail *j, const struct jail_file *f, int dir,
-	const char *temporary, struct err *e)
+static int create_make(
+	const struct jail *j, const struct jail_file *f, int dir, int fd, struct err *e)
 {
-	_cleanup_(close_fd) int fd =
-		openat(dir, temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	struct stat st;
 	int r;
 
-	if (fd < 0 || fstat(fd, &st) < 0 || fchown(fd, j->uid, j->uid) < 0)
+	if (fstat(fd, &st) < 0 || fchown(fd, j->uid, j->uid) < 0)
 		return err_errno(e, "%s: create %s", f->what, f->shown_path);
 	r = create_fill(j, f, dir, fd, e);
 	if (r == 0 && (fchown(fd, st.st_uid, st.st_gid) < 0 || fsync(fd) < 0))
 		r = err_errno(e, "%s: create %s", f->what, f->shown_path);
+	return r;
+}
+
+static int create_new(
+	struct jail *j, const struct jail_file *f, int dir, const char *name, struct err *e)
+{
+	char temporary[TEMPORARY_NAME_MAX];
+	_cleanup_(close_fd) int fd = temporary_make(dir, temporary);
+	int r;
+
+	if (fd < 0) {
+		errno = -fd;
+		return err_errno(e, "%s: create %s", f->what, f->shown_path);
+	}
+	r = create_make(j, f, dir, fd, e);
+	if (r == 0) {
+		r = path_move_new(dir, temporary, name);
+		errno = -r;
+		/* sync the name too: what the identity records as created must survive a power
+		 * cut */
+		if (r < 0 || fsync(dir) < 0)
+			r = err_errno(e, "%s: create %s", f->what, f->shown_path);
+	}
+	if (r < 0)
+		unlinkat(dir, temporary, 0);
 	return r;
 }
 
@@ -271,7 +295,6 @@ int image_create(struct jail *j, struct jail_file *f, struct err *e)
 {
 	_cleanup_(close_fd) int dir = -1;
 	const char *name;
-	char temporary[32];
 	int r;
 
 	if (f->fd >= 0)
@@ -296,22 +319,9 @@ int image_create(struct jail *j, struct jail_file *f, struct err *e)
 	}
 	if (r < 0 || j->check)
 		return r < 0 ? r : create_fill(j, f, dir, -1, e);
-	/* short, because the final name may already take all 255 bytes */
-	snprintf(temporary, sizeof temporary, ".vmkeep-new-%d", getpid());
-	unlinkat(dir, temporary, 0); /* left by a process with our pid that was killed here */
-	r = create_make(j, f, dir, temporary, e);
-	if (r == 0) {
-		r = path_move_new(dir, temporary, name);
-		errno = -r;
-		/* sync the name too: what the identity records as created must survive a power
-		 * cut */
-		if (r < 0 || fsync(dir) < 0)
-			r = err_errno(e, "%s: create %s", f->what, f->shown_path);
-	}
-	if (r < 0) {
-		unlinkat(dir, temporary, 0);
+	r = create_new(j, f, dir, name, e);
+	if (r < 0)
 		return r;
-	}
 	f->made = true;
 	return file_open(j, f, e);
 }

@@ -36,6 +36,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/temporary.h"
 #include "base/text.h"
 #include "supervisor/api/api.h"
 #include "supervisor/make/asked.h"
@@ -170,6 +171,8 @@ static json_t *image_discard(struct image *m, struct err *e)
 	_cleanup_(close_fd) int dir =
 		image_openat2(m->dir, IMAGE_OVERLAYS, O_RDONLY | O_DIRECTORY, 0);
 
+	if (dir >= 0)
+		temporary_sweep(dir); /* the overlay of a start that was killed */
 	if ((dir < 0 && errno == ENOENT) ||
 		(dir >= 0 && *name && !strchr(name, '/') &&
 			(unlinkat(dir, name, 0) == 0 || errno == ENOENT)))

@@ -145,12 +145,13 @@ static char *throwaway_store(const struct daemon *d, const char *name)
 /* Another VM's file of this name counts from now on. */
 static void throwaway_forget(struct removal *m, const struct err *failed)
 {
-	_cleanup_(free_ptr) char *file = throwaway_file(m->name);
+	_cleanup_(free_ptr) char *file = throwaway_file(m->name), *half = xasprintf("%s.tmp", file);
 	struct daemon *d = m->daemon;
 	struct err e = ERR_INIT;
 	struct vm *vm;
 
 	unlinkat(d->dirs.run_fd, file, 0);
+	unlinkat(d->dirs.run_fd, half, 0); /* a daemon was killed while it wrote it */
 	if (!failed)
 		vm_discard(d->vms, m->name, &e);
 	vm = vms_find(d->vms, m->name);

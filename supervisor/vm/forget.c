@@ -91,9 +91,11 @@ int vm_discard(struct vms *vms, const char *name, struct err *e)
 	_cleanup_(identity_release) struct identity id = IDENTITY_INIT;
 
 	forget_read(vms->daemon, name, &id);
-	if (forget_all(vms, name, &id, e) < 0)
+	/* its state goes last: whoever comes after a kill finds it by that */
+	if (forget_process(vms_find(vms, name), &id, e) < 0 ||
+		file_remove_tree(vms->daemon->dirs.log_fd, name, e) < 0)
 		return e->number;
-	return file_remove_tree(vms->daemon->dirs.log_fd, name, e);
+	return forget_all(vms, name, &id, e);
 }
 
 int vm_forget(struct vms *vms, const char *name, const char *who, json_t **disks, struct err *e)
