@@ -234,8 +234,11 @@ static const char *plug_kind(const struct vm *vm, const char *device)
 	return json_string_value(json_object_get(change_noted(vm, device), "kind"));
 }
 
-static int plug_may(const struct vm *vm, const char *device, struct err *e)
+static int plug_may(const struct vm *vm, const char *id, struct err *e)
 {
+	char device[80];
+
+	device_disk_id(&(struct conf_disk){ .id = id }, device);
 	if (vm->busy)
 		return err_set(e, ERR_CONFLICT, "%s is under way", vm->busy);
 	if (!vm->mon.qmp || !qmp_is_ready(vm->mon.qmp))
@@ -251,10 +254,8 @@ static int plug_may(const struct vm *vm, const char *device, struct err *e)
 /* Everything that is known without QEMU. */
 static int plug_prepare(struct plug *p, struct vm *vm, struct err *e)
 {
-	const struct conf_disk *disk = NULL;
+	const struct conf_disk *disk;
 
-	if (plug_may(vm, p->device, e) < 0)
-		return e->number;
 	/* each saves the identity */
 	if (change_noted_any(vm, PLUG_ATTACH))
 		return err_set(e, ERR_CONFLICT, "another disk is being attached");
@@ -277,9 +278,14 @@ static int plug_prepare(struct plug *p, struct vm *vm, struct err *e)
 void plug_attach(
 	struct vm *vm, const struct plug_disk *d, struct job *j, change_fn *done, void *data)
 {
-	struct plug *p = plug_new(vm, d->id, j, done, data);
 	struct err e = ERR_INIT;
+	struct plug *p;
 
+	if (plug_may(vm, d->id, &e) < 0) {
+		done(data, &e);
+		return;
+	}
+	p = plug_new(vm, d->id, j, done, data);
 	p->text = xstrdup(d->text);
 	if (plug_prepare(p, vm, &e) < 0)
 		plug_fail(&p->change, &e);
@@ -343,14 +349,15 @@ static void plug_on_released(void *data, enum unplug_end end, const struct err *
 void plug_detach(
 	struct vm *vm, const char *id, double timeout, struct job *j, change_fn *done, void *data)
 {
-	struct plug *p = plug_new(vm, id, j, done, data);
 	struct err e = ERR_INIT;
+	struct plug *p;
 	char what[80];
 
-	if (plug_may(vm, p->device, &e) < 0 || plug_check_detach(vm, id, &e) < 0) {
-		plug_fail(&p->change, &e);
+	if (plug_may(vm, id, &e) < 0 || plug_check_detach(vm, id, &e) < 0) {
+		done(data, &e);
 		return;
 	}
+	p = plug_new(vm, id, j, done, data);
 	change_note(vm, p->device, plug_note_of(PLUG_DETACH, id));
 	snprintf(what, sizeof what, "disk '%s'", id);
 	change_waits(&p->change);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """disk attach, detach: a running guest gets a disk and releases it; what fails or is killed leaves nothing behind."""
+import contextlib
 import json
 import os
 
@@ -274,6 +275,30 @@ def test_qemu_is_killed(daemon):
     daemon.wait_state("a", "backoff", "stopped", "failed", "running")
     client.close()
     daemon.ok("kill", "a")
+    assert not locked(path)
+
+
+def test_qemu_hangs(daemon):
+    """A QEMU that does not answer: it fails, and once QEMU answers again, the disk is there or not, whole."""
+    one(daemon)
+    path = image(daemon, "x.img")
+    before = inside(daemon, "a")
+    pid = daemon.info("a")["pid"]
+    client = daemon.client()
+    serial = client.send("disk-attach", {"name": "a", "id": "data", "keys": ["Path=x.img"]})
+    daemon.kill(pid, "STOP")
+    with contextlib.suppress(vmk.Error):
+        client.result(serial, 60)
+    client.close()
+    for words in (["attach", "a", "more", "Path=x.img"], ["detach", "a", "root", "--timeout", "1"]):
+        assert daemon.vmkeep("disk", *words).code
+    daemon.kill(pid, "CONT")
+    daemon.eventually(lambda: daemon.info("a")["health"], lambda health: health == "ok", 30)
+    daemon.eventually(lambda: any(c["kind"] == "attach-disk" for c in under_way(daemon).values()), lambda there: not there, 30)
+    for disk in set(disks(daemon)) - {"root"}:
+        release(daemon, disk)
+    daemon.eventually(lambda: disks(daemon), lambda has: not set(has) - {"root"}, 30)
+    daemon.eventually(lambda: inside(daemon, "a")[:2], lambda now: now == before[:2], 30)
     assert not locked(path)
 
 
