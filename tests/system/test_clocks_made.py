@@ -6,8 +6,11 @@ import os
 import pytest
 
 import vmk
+from test_agent import boot
 from test_clocks import Clocks, DAY, STEPS
 from test_clocks import clocks  # noqa: F401 (a fixture) pylint: disable=unused-import
+from test_exec_long import begin
+from test_image_fetch import serving, there
 from test_run import image, nothing, running
 from test_templates import template
 from test_trash import trash
@@ -80,3 +83,37 @@ def test_a_throw_away_vm(world, clocks, way):
     assert world.states() == {run.name: "running"}
     run.client.close()
     nothing(world)
+
+
+@pytest.mark.parametrize("way", YEARS)
+def test_a_fetch(world, clocks, way):
+    """It goes on, and what it fetched before it was ended is used by the next one."""
+    with serving(world) as server:
+        digest = server.image()
+        job = world.json("image", "fetch", "web", server.url("stop"), "--digest", digest, "--no-wait")["job"]
+        world.eventually(lambda: world.rows("jobs")[0]["percent"], lambda percent: percent and percent >= 40)
+        step(clocks, way)
+        world.ok("image", "prune", "--yes")
+        assert world.rows("jobs")[0]["age"] < 3600 and there(world) == ["PARTIAL"]
+        world.ok("job", "cancel", job)
+        world.eventually(lambda: world.rows("jobs"), lambda rows: rows == [])
+        world.ok("image", "fetch", "web", server.url("get"), "--digest", digest)
+        assert there(world) == ["web.qcow2"] and server.requests()[-1].split()[1] != "-"
+
+
+@pytest.mark.parametrize("way", YEARS)
+def test_a_command(world, clocks, linux, way):
+    """Neither its time nor that of its lease passes."""
+    boot(world).end()
+    stream = begin(world, "echo started; while read -r x; do echo \"got $x\"; done", "--timeout", "10min")
+    collect = world.stream("guest", "exec", "--collect", "--timeout", "10min", "a", "--", "sh", "-c",
+                           "until [ -e /go ]; do usleep 10000; done; exit 3")
+    world.eventually(lambda: len(world.rows("jobs")), lambda n: n == 2, 60)
+    for word in ("one", "two"):
+        step(clocks, way)
+        stream.type(word + "\n")
+        stream.until("got %s\n" % word, 60)
+    world.ok("guest", "exec", "a", "--", "touch", "/go", timeout=60)
+    assert collect.wait(60) == 3, collect.stderr()
+    stream.close_input()
+    assert stream.wait(60) == 0
