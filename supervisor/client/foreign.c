@@ -64,7 +64,7 @@ static const struct foreign rows[] = {
 	{ "image-import image-copy image-show image-info image-edit image-delete image-export image-refresh image-alias",
 	  "images for new VMs are files images/NAME.qcow2 in a store: vmkeep image list shows them, vmkeep image fetch brings one" },
 	{ "importdisk importovf disk-import import import-* vol-* "
-	  "find-storage-pool-sources* move-disk move_disk move-volume move_volume disk-move disk-rescan disk",
+	  "find-storage-pool-sources* move-disk move_disk move-volume move_volume disk-move disk-rescan",
 	  "disk images are files: qemu-img creates, converts and resizes them; name one at Path= in a [Disk] section of %f" },
 	{ "pool-* storage storage-*",
 	  "a store is [Store NAME] in %d/vmkeep.conf, with Path= in it: see vmkeepd(8); vmkeep store list lists them" },

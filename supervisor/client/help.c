@@ -122,25 +122,35 @@ void help_verb(struct buf *b, const struct api_verb *verb)
 			verb->role == API_ROLE_ROOT ? "" : " or higher");
 }
 
-/* Headings of the overview, by prefix of the verb's name on the wire. */
+/* Headings of the overview, by prefixes of the verb's name on the wire. */
 /* clang-format off */
 static const struct topic {
-	const char *prefix, *heading;
+	const char *heading, *prefix[2];
 } topics[] = {
-	{ "vm-",       "Virtual machines" },
-	{ "snapshot-", "Snapshots" },
-	{ "guest-",    "Guest agent" },
-	{ "net-",      "Networks" },
-	{ "job-",      "Jobs" },
-	{ "",          "Daemon" },
+	{ "Virtual machines",  { "vm-" } },
+	{ "Hot plug",          { "disk-", "nic-" } },
+	{ "Snapshots",         { "snapshot-" } },
+	{ "Guest agent",       { "guest-" } },
+	{ "Images and stores", { "image-", "store-" } },
+	{ "Networks",          { "net-" } },
+	{ "Jobs",              { "job-" } },
+	{ "Daemon",            { "" } },
 };
 /* clang-format on */
+
+static bool help_is_of(const struct api_verb *verb, const struct topic *t)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(t->prefix) && t->prefix[i]; i++)
+		if (strncmp(verb->execute, t->prefix[i], strlen(t->prefix[i])) == 0)
+			return true;
+	return false;
+}
 
 static const struct topic *help_topic_of(const struct api_verb *verb)
 {
 	const struct topic *t = topics;
 
-	while (strncmp(verb->execute, t->prefix, strlen(t->prefix)) != 0)
+	while (!help_is_of(verb, t))
 		t++;
 	return t;
 }

@@ -73,6 +73,8 @@ static void unplug_refused(struct unplug *u)
 
 	err_set(&e, ERR_GUEST_REFUSED, "the guest did not release %s within %g s%s%s%s", u->what,
 		u->timeout, u->said ? " (QEMU: " : "", u->said ? u->said : "", u->said ? ")" : "");
+	err_hint(&e,
+		"it may do so later, at the latest when it is reset; --timeout TIME waits longer");
 	unplug_end(u, UNPLUG_STAYS, &e);
 }
 

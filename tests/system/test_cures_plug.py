@@ -78,4 +78,13 @@ def no_port(p, daemon):
     daemon.ok(*KEYS, "Path=x.img")
 
 
+@cure("it may do so later, at the latest when it is reset; --timeout TIME waits longer")
+def not_released(p, daemon):
+    up(daemon)
+    daemon.ok(*KEYS, "Path=x.img")
+    assert "reset" in p.refused("disk", "detach", "a", "data", "--timeout", "1", code=8)
+    daemon.ok("reset", "a")
+    daemon.eventually(lambda: has(daemon), lambda there: not there, 30)
+
+
 test_cure = rows_of(__name__)
