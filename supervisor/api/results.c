@@ -277,7 +277,7 @@ const struct api_field api_medium[] = {
 };
 const struct api_field api_nic[] = {
 	{ "nic", API_ID },
-	{ "link", API_TEXT, "up or down" },
+	{ "link", API_TEXT, "up or down; unknown: it is out" },
 	{ "persistent", API_TRUTH, "it is in the VM's file" },
 	END
 };

@@ -505,6 +505,29 @@ const struct api_verb api_verbs[] = {
 		"resets keep the new CD, the next start has that of the file. info shows what is in the "
 		"drive, and diff that it differs from the file. As for set, only root may use paths outside "
 		"of the stores; owners may use files of the image directory whose names end in .iso." },
+	{ "nic-attach", "nic attach", API_ROLE_OWNER, API_VM, API_JOB | API_NOT_BUSY | API_NEEDS_GUEST | API_KEEPS,
+	  .arg = {
+		{ "id", API_NAME, true, "ID", "its id, for a section [NIC ID]" },
+		{ "persistent", API_BOOL, false, "--persistent", "write it to the VM's file, too" },
+		{ "keys", API_WORDS, false, "KEY=VALUE...", "keys of the section, as Network=default, which is used if there are none" },
+	  },
+	  .result = "the NIC", .returns = { .members = api_nic },
+	  .help = "plug a NIC into a running guest",
+	  .text = "Its network is brought up, and it gets address, MAC and DNS name as at a start; an id that "
+		"it had before gets the same again. Without --persistent the VM's file does not change: resets keep "
+		"the NIC, the next start has those of the file. A q35 machine has four free slots when it starts, "
+		"for NICs of Model=virtio and e1000e; an id keeps its slot, also while its NIC is out. As for set, only operators may use Bridge=." },
+	{ "nic-detach", "nic detach", API_ROLE_OWNER, API_VM, API_JOB | API_NOT_BUSY | API_NEEDS_GUEST | API_HARMS | API_KEEPS,
+	  .arg = {
+		{ "id", API_NAME, true, "ID", "the NIC" },
+		{ "persistent", API_BOOL, false, "--persistent", "remove its section from the VM's file, too" },
+		TIMEOUT("how long the guest may take to release it, 10 seconds by default"),
+	  },
+	  .result = "the NIC", .returns = { .members = api_nic },
+	  .help = "take a NIC out of a running guest",
+	  .text = "Asks the guest, every 5 seconds, to release it. A guest that does not, because it is booting, "
+		"paused or has no driver for that, keeps the NIC, and the file does not change; the NIC goes when the "
+		"guest releases it later, or restarts." },
 	{ "nic-link", "nic link", API_ROLE_OWNER, API_VM, API_JOB | API_NOT_BUSY | API_NEEDS_GUEST | API_HARMS | API_KEEPS,
 	  { "domif-setlink" },
 	  .arg = {

@@ -95,7 +95,7 @@ void sentence_clone(struct command *c, const char *target, const json_t *result)
 void sentence_rename(struct command *c, const char *target, const json_t *result);
 void sentence_memory(struct command *c, const char *target, const json_t *result);
 void sentence_cd(struct command *c, const char *target, const json_t *result);
-void sentence_nic_link(struct command *c, const char *target, const json_t *result);
+void sentence_nic(struct command *c, const char *target, const json_t *result);
 void sentence_disk(struct command *c, const char *target, const json_t *result);
 void sentence_snapshot(struct command *c, const char *target, const json_t *result);
 void sentence_freeze(struct command *c, const char *target, const json_t *result);

@@ -50,8 +50,10 @@ static const struct foreign rows[] = {
 	/* --- devices --- */
 	{ "attach-disk detach-disk disk-unlink",
 	  "vmkeep disk attach %n ID Path=FILE attaches a disk to a running guest, vmkeep disk detach %n ID removes it from the guest; --persistent writes %f, too" },
-	{ "attach-device attach-interface detach-device detach-device-alias "
-	  "detach-interface update-device update-memory-device dom-fd-associate nic-* unlink",
+	{ "attach-interface detach-interface",
+	  "vmkeep nic attach %n ID plugs a NIC into a running guest, vmkeep nic detach %n ID takes it out; --persistent writes %f, too" },
+	{ "attach-device detach-device detach-device-alias "
+	  "update-device update-memory-device dom-fd-associate nic-* unlink",
 	  "devices are sections of %f, such as [Disk data] or [NIC lan]: edit it, then vmkeep check %n and vmkeep reboot %n" },
 	{ "change-media eject insert",
 	  "vmkeep cd %n insert FILE changes the CD of a running guest, vmkeep cd %n eject takes it out; --persistent writes %f, too" },

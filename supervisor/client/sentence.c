@@ -76,15 +76,18 @@ void sentence_cd(struct command *c, const char *target, const json_t *result)
 		buf_printf(&c->out, "%s: drive '%s' is empty\n", target, drive);
 }
 
-void sentence_nic_link(struct command *c, const char *target, const json_t *result)
+void sentence_nic(struct command *c, const char *target, const json_t *result)
 {
 	_cleanup_(free_ptr) char *nic = value_text(NULL, json_object_get(result, "nic")),
 				 *state = value_text(NULL, json_object_get(result, "link"));
 
 	if (!json_object_get(result, "nic"))
 		command_print(c, target, result);
-	else
+	else if (streq(c->verb->execute, "nic-link"))
 		buf_printf(&c->out, "%s: the link of NIC '%s' is %s\n", target, nic, state);
+	else
+		buf_printf(&c->out, "%s: NIC '%s' is plugged %s\n", target, nic,
+			streq(c->verb->execute, "nic-attach") ? "in" : "out");
 }
 
 void sentence_disk(struct command *c, const char *target, const json_t *result)

@@ -30,6 +30,7 @@ const struct vm_part *const guest_parts[] = {
 	&medium_part,
 	&cable_part,
 	&plug_part,
+	&nic_plug_part,
 };
 const size_t guest_parts_n = sizeof guest_parts / sizeof(void *);
 _Static_assert(

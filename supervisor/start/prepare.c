@@ -155,27 +155,29 @@ static uint32_t prepare_address(const struct conf_nic *c)
 	return inet_pton(AF_INET, text, &in) == 1 ? ntohl(in.s_addr) : 0;
 }
 
+void start_make_nic(struct vm *vm, const struct conf_nic *c)
+{
+	const struct identity_nic *known = identity_nic(&vm->identity, c->id);
+	char dns[64];
+	struct network_nic as = { .nic = c->id,
+		.network = c->bridge ? NULL : c->network,
+		.bridge = c->bridge,
+		.hostname = c->hostname ? c->hostname : conf_dns_name(vm->name, dns),
+		.address = prepare_address(c),
+		.link = c->link };
+
+	memcpy(as.mac, c->mac.set ? c->mac.byte : known->mac, ETH_ALEN);
+	as.fixed = as.network && as.address;
+	if (as.network && !as.fixed)
+		as.address = known->address;
+	vm_add_nic(vm, &as);
+}
+
 void start_make_nics(struct vm *vm)
 {
-	char dns[64];
-
 	vm_free_nics(vm);
-	for (size_t i = 0; i < vm->proc.conf.nics; i++) {
-		const struct conf_nic *c = &vm->proc.conf.nic[i];
-		const struct identity_nic *known = identity_nic(&vm->identity, c->id);
-		struct network_nic as = { .nic = c->id,
-			.network = c->bridge ? NULL : c->network,
-			.bridge = c->bridge,
-			.hostname = c->hostname ? c->hostname : conf_dns_name(vm->name, dns),
-			.address = prepare_address(c),
-			.link = c->link };
-
-		memcpy(as.mac, c->mac.set ? c->mac.byte : known->mac, ETH_ALEN);
-		as.fixed = as.network && as.address;
-		if (as.network && !as.fixed)
-			as.address = known->address;
-		vm_add_nic(vm, &as);
-	}
+	for (size_t i = 0; i < vm->proc.conf.nics; i++)
+		start_make_nic(vm, &vm->proc.conf.nic[i]);
 }
 
 int start_identity(struct vm_start *s, struct err *e)
@@ -226,7 +228,7 @@ int start_networks(struct vm_start *s, struct err *e)
 }
 
 /* Each NIC's address is known before the guest runs. */
-static int prepare_claim(struct vm *vm, struct network_nic *n, struct err *e)
+int start_claim_nic(struct vm *vm, struct network_nic *n, struct err *e)
 {
 	struct identity_nic *known = identity_nic(&vm->identity, n->nic);
 	uint32_t address;
@@ -249,6 +251,6 @@ int start_addresses(struct vm_start *s, struct err *e)
 	int r = STEP_DONE;
 
 	for (size_t i = 0; r == STEP_DONE && i < s->vm->proc.nics; i++)
-		r = prepare_claim(s->vm, &s->vm->proc.nic[i].net, e);
+		r = start_claim_nic(s->vm, &s->vm->proc.nic[i].net, e);
 	return r;
 }

@@ -23,6 +23,8 @@ void vm_part_started(struct vm *vm, const struct err *e);
 /* Fills in what is missing (uid, UUID, MAC addresses, ...); also for `cmdline` and `check`. */
 int vm_complete_identity(struct vm *vm, const struct conf_vm *c, struct err *e);
 void start_make_nics(struct vm *vm); /* vm->proc.nic, from vm->proc.conf and the identity */
+void start_make_nic(struct vm *vm, const struct conf_nic *c); /* one more; the identity knows it */
+int start_claim_nic(struct vm *vm, struct network_nic *n, struct err *e);
 
 /* --- the steps --- */
 start_step_fn start_permission, start_configuration, start_memory, start_qemu, start_kvm,

@@ -36,6 +36,8 @@ const struct verb_row verb_table[] = {
 	{ "vm-edit",             .on_vm = verb_edit },
 	{ "vm-set-memory",       .on_vm = verb_set_memory, .records = "size" },
 	{ "vm-cd",               .on_vm = verb_cd, .records = "action" },
+	{ "nic-attach",          .on_vm = verb_nic_attach, .records = "id" },
+	{ "nic-detach",          .on_vm = verb_nic_detach, .records = "id" },
 	{ "nic-link",            .on_vm = verb_nic_link, .records = "link" },
 	{ "disk-attach",         .on_vm = verb_disk_attach, .records = "id" },
 	{ "disk-detach",         .on_vm = verb_disk_detach, .records = "id" },

@@ -83,7 +83,7 @@ verb_fn verb_check;
 verb_vm_fn verb_cd;
 
 /* nic.c */
-verb_vm_fn verb_nic_link;
+verb_vm_fn verb_nic_attach, verb_nic_detach, verb_nic_link;
 
 /* disk.c */
 verb_vm_fn verb_disk_attach, verb_disk_detach;

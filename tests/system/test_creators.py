@@ -54,7 +54,7 @@ def test_the_others_are_only_seen(daemon):
         for words in (["start"], ["kill"], ["pause"], ["set", "VM.CPUs=2"], ["unset", "VM.CPUs"], ["enable"], ["edit"], ["rename", "x"],
                       ["delete", "--yes"], ["snapshot create", "s"], ["console"], ["qmp", "stop"], ["forget"], ["template prepare"], ["guest exec", "true"],
                       ["guest exec", "--collect", "true"], ["guest push", "/etc/passwd", "/x"], ["guest freeze"],
-                      ["guest command", '{"execute": "guest-ping"}'], ["guest trim"], ["cd", "eject"], ["nic link", "lan", "up"], ["set-memory", "16M"], ["start", "--iso", "x.iso"]):
+                      ["guest command", '{"execute": "guest-ping"}'], ["guest trim"], ["cd", "eject"], ["nic link", "lan", "up"], ["nic attach", "x"], ["nic detach", "lan"], ["set-memory", "16M"], ["start", "--iso", "x.iso"]):
             verb, *rest = words
             done = daemon.vmkeep(*verb.split(), name, *rest, **who)
             assert done.code == (125 if verb == "guest exec" else 9) and "permission denied: %s may not" % who["user"] in done.err, done

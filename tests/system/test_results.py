@@ -153,6 +153,8 @@ def test_each_answer_is_as_the_schema_says(daemon, linux, server):
     daemon.ok("wait", "n", "ip", timeout=60)  # the verb's own minute may be too short for a slow machine
     told.call("vm-ssh", name="n")
     told.call("nic-link", name="n", id="lan", link="down")
+    told.call("nic-attach", name="n", id="new")
+    told.call("nic-detach", name="n", id="new", timeout=60)
 
     g("guest-ping")
     g("guest-info")

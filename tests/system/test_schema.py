@@ -90,7 +90,7 @@ def test_real_answers_fit(daemon, linux, server):
                  "shutdown-all --dry-run", "version", "schema", "schema list", "wait a running", "pause a", "pause a",
                  "resume a", "guest ping a", "guest info a", "guest fs a", "guest trim a", "guest freeze a",
                  "guest thaw a", "guest time a", "guest exec a -- /bin/echo x", "guest command a guest-get-vcpus",
-                 "set-memory a 96M", "cd a insert x.iso", "cd a eject", "disk attach a data Path=data.img", "disk detach a data", "nic link a lan up", "create new --disk 1M --dry-run", "create new --disk 1M --network none", "set a VM.Description=x VM.CPUs=2", "set a VM.CPUs=3 --dry-run", "unset a VM.CPUs --dry-run",
+                 "set-memory a 96M", "cd a insert x.iso", "cd a eject", "disk attach a data Path=data.img", "disk detach a data", "nic link a lan up", "nic attach a new", "nic detach a new --timeout 60", "create new --disk 1M --dry-run", "create new --disk 1M --network none", "set a VM.Description=x VM.CPUs=2", "set a VM.CPUs=3 --dry-run", "unset a VM.CPUs --dry-run",
                  "unset a VM.CPUs VM.Description", "enable micro a", "disable micro", "snapshot create micro one", "snapshot list micro",
                  "snapshot revert micro one --dry-run", "snapshot revert micro one", "snapshot delete micro one",
                  "start micro", "start micro a", "reset micro", "reset-failed micro", "kill micro", "start --paused micro",

@@ -297,7 +297,7 @@ static void what_harms_is_marked(void **state)
 		"vm-info", "vm-ip", "vm-ssh", "vm-console", "vm-log", "vm-history", "subscribe",
 		"vm-check", "vm-cat", "vm-diff", "vm-cmdline", "vm-create", "vm-run", "vm-set",
 		"vm-unset", "vm-enable", "vm-disable", "vm-rename", "vm-clone", "vm-file",
-		"vm-edit", "vm-set-memory", "vm-cd", "disk-attach", "snapshot-create",
+		"vm-edit", "vm-set-memory", "vm-cd", "disk-attach", "nic-attach", "snapshot-create",
 		"snapshot-list", "guest-ping", "guest-info", "guest-exec", "guest-pull", "guest-fs",
 		"guest-trim", "guest-thaw", "guest-time", "guest-command", "job-list", "vm-qmp",
 		"net-list", "net-show", "net-leases", "net-start", "store-list", "image-list",
