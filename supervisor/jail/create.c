@@ -94,16 +94,24 @@ static const char *create_program(void)
 	return NULL;
 }
 
+/* Else it would hold the lock on a file that nobody else waits for any more. */
+static bool create_ends_with(pid_t parent)
+{
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
+}
+
 _Noreturn static void create_child_run(
-	const struct jail *j, int fd, int out, const char *const *argv)
+	const struct jail *j, pid_t parent, int fd, int out, const char *const *argv)
 {
 	const char *program = create_program();
 	static const char *const env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C", NULL };
 	struct err e = ERR_INIT;
 
-	if (dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0)
+	/* twice: a change of the uid ends it */
+	if (!create_ends_with(parent) || dup2(out, STDOUT_FILENO) < 0 ||
+		dup2(out, STDERR_FILENO) < 0)
 		err_errno(&e, "place descriptors");
-	else if (create_confine(j, fd, &e) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0) {
+	else if (create_confine(j, fd, &e) == 0 && create_ends_with(parent)) {
 		execve(program, (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)env);
 		err_errno(&e, "run '%s'", program);
 	}
@@ -119,6 +127,7 @@ static int create_tool_run(const struct jail *j, int fd, const char *const *argv
 	int pipes[2], status;
 	size_t len = 0;
 	ssize_t n;
+	const pid_t own = getpid();
 	pid_t pid;
 
 	text[0] = '\0';
@@ -127,7 +136,7 @@ static int create_tool_run(const struct jail *j, int fd, const char *const *argv
 	in = pipes[0];
 	pid = fork();
 	if (pid == 0)
-		create_child_run(j, fd, pipes[1], argv);
+		create_child_run(j, own, fd, pipes[1], argv);
 	close(pipes[1]);
 	if (pid < 0)
 		return -1;
