@@ -115,7 +115,7 @@ static void plug_on_plugged(void *data, const json_t *result, const struct err *
 	if (!change_goes_on(&p->change, e))
 		return;
 	log_info(p->change.vm, "disk '%s' is attached: %s", p->id, plug_find(&p->to, p->id)->path);
-	p->over = true;
+	plug_note(change_vm(&p->change), PLUG_ATTACHED, p->id);
 	plug_end(p);
 }
 
@@ -246,7 +246,8 @@ static int plug_may(const struct vm *vm, const char *id, struct err *e)
 	if (vm->proc.conf_lost)
 		return err_set(e, ERR_WRONG_STATE,
 			"its run record was lost, so the disks that it runs with are not known");
-	if (plug_kind(vm, device) && !streq(plug_kind(vm, device), PLUG_LEAVING))
+	if (plug_kind(vm, device) && !streq(plug_kind(vm, device), PLUG_LEAVING) &&
+		!streq(plug_kind(vm, device), PLUG_ATTACHED))
 		return err_set(e, ERR_CONFLICT, "another change of this disk is under way");
 	return 0;
 }
@@ -271,7 +272,8 @@ static int plug_prepare(struct plug *p, struct vm *vm, struct err *e)
 		return e->number;
 	p->placed = p->noted = true;
 	change_note(vm, p->device,
-		json_pack("{s:s, s:s, s:s}", "kind", PLUG_ATTACH, "disk", p->id, "text", p->text));
+		json_pack("{s:s, s:s, s:s, s:b}", "kind", PLUG_ATTACH, "disk", p->id, "text",
+			p->text, "added", 1));
 	return 0;
 }
 
@@ -321,11 +323,6 @@ static void plug_gone(void *data)
 	plug_end(p);
 }
 
-static json_t *plug_note_of(const char *kind, const char *id)
-{
-	return json_pack("{s:s, s:s}", "kind", kind, "disk", id);
-}
-
 static void plug_on_released(void *data, enum unplug_end end, const struct err *e)
 {
 	struct plug *p = data;
@@ -340,7 +337,7 @@ static void plug_on_released(void *data, enum unplug_end end, const struct err *
 		return;
 	}
 	if (vm)
-		change_note(vm, p->device, plug_note_of(PLUG_LEAVING, p->id));
+		plug_note(vm, PLUG_LEAVING, p->id);
 	if (e)
 		err_copy(&p->change.error, e);
 	plug_end(p);
@@ -358,7 +355,7 @@ void plug_detach(
 		return;
 	}
 	p = plug_new(vm, id, j, done, data);
-	change_note(vm, p->device, plug_note_of(PLUG_DETACH, id));
+	plug_note(vm, PLUG_DETACH, id);
 	snprintf(what, sizeof what, "disk '%s'", id);
 	change_waits(&p->change);
 	unplug_begin(vm, p->device, what, timeout, j, plug_on_released, p);
@@ -379,10 +376,7 @@ static void plug_on_recalled(void *data, const json_t *result, const struct err 
 		log_error(p->change.vm, "%s", own.text);
 		plug_end(p);
 	} else {
-		p->over = p->text != NULL;
-		if (!p->over)
-			change_note(change_vm(&p->change), p->device,
-				plug_note_of(PLUG_LEAVING, p->id));
+		plug_note(change_vm(&p->change), p->text ? PLUG_ATTACHED : PLUG_LEAVING, p->id);
 		plug_end(p);
 	}
 }
@@ -410,10 +404,7 @@ static void plug_recall(struct vm *vm, const json_t *doc)
 
 static bool plug_is_ours(const json_t *doc)
 {
-	const char *kind = json_string_value(json_object_get(doc, "kind"));
-
-	return json_string_value(json_object_get(doc, "disk")) &&
-	       (streq(kind, PLUG_ATTACH) || streq(kind, PLUG_DETACH) || streq(kind, PLUG_LEAVING));
+	return json_string_value(json_object_get(doc, "disk"));
 }
 
 static void plug_joined(struct vm *vm, void *state, bool fresh)
@@ -423,7 +414,8 @@ static void plug_joined(struct vm *vm, void *state, bool fresh)
 	json_t *doc;
 
 	json_object_foreach (changes, device, doc)
-		if (plug_is_ours(doc) && !plug_is_under_way(vm, device))
+		if (plug_is_ours(doc) && !streq(plug_kind(vm, device), PLUG_ATTACHED) &&
+			!plug_is_under_way(vm, device))
 			plug_recall(vm, doc);
 }
 
@@ -438,8 +430,20 @@ static void plug_on_event(struct vm *vm, void *state, const char *name, const js
 			vm, json_string_value(json_object_get(doc, "disk")), NULL, NULL, NULL));
 }
 
+/* What was added went with the process; what its file has stays where it is. */
+static void plug_close(struct vm *vm, void **state, bool ended)
+{
+	const char *device;
+	json_t *doc;
+
+	json_object_foreach (ended ? vm->proc.changes : NULL, device, doc)
+		if (plug_is_ours(doc))
+			plug_free_slot(vm, json_string_value(json_object_get(doc, "disk")));
+}
+
 const struct vm_part plug_part = {
 	.name = "plug",
+	.close = plug_close,
 	.joined = plug_joined,
 	.event = plug_on_event,
 };

@@ -156,14 +156,28 @@ int plug_check_place(const json_t *front, const json_t *devices, struct err *e)
 		e, "a restart adds ports; a SCSI controller, if it has one, takes more disks");
 }
 
+static bool plug_was_added(const struct vm *vm, const char *device)
+{
+	return json_is_true(json_object_get(change_noted(vm, device), "added"));
+}
+
+void plug_note(struct vm *vm, const char *kind, const char *id)
+{
+	char device[80];
+
+	device_disk_id(&(struct conf_disk){ .id = id }, device);
+	change_note(vm, device,
+		json_pack("{s:s, s:s, s:b}", "kind", kind, "disk", id, "added",
+			plug_was_added(vm, device)));
+}
+
 void plug_free_slot(struct vm *vm, const char *id)
 {
-	const struct conf_disk named = { .id = id };
 	char device[80], slot[96];
 
-	if (vm->file.have_conf && plug_find(&vm->file.conf, id))
+	device_disk_id(&(struct conf_disk){ .id = id }, device);
+	if (!plug_was_added(vm, device) || (vm->file.have_conf && plug_find(&vm->file.conf, id)))
 		return;
-	device_disk_id(&named, device);
 	identity_drop_slot(&vm->identity, device);
 	snprintf(slot, sizeof slot, "scsi:%s", device);
 	identity_drop_slot(&vm->identity, slot);

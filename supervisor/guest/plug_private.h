@@ -9,10 +9,11 @@
 #include "supervisor/guest/plug.h"
 #include "supervisor/qemu/device.h"
 
-/* Of the entries in the run record. */
-#define PLUG_ATTACH  "attach-disk"
-#define PLUG_DETACH  "detach-disk"  /* the guest is being asked */
-#define PLUG_LEAVING "leaving-disk" /* it was asked, and nobody waits for it any more */
+/* Of the entries in the run record. "added": the disk came while the guest ran. */
+#define PLUG_ATTACH   "attach-disk"
+#define PLUG_DETACH   "detach-disk"   /* the guest is being asked */
+#define PLUG_LEAVING  "leaving-disk"  /* it was asked, and nobody waits for it any more */
+#define PLUG_ATTACHED "attached-disk" /* nothing is under way: remembers that it was added */
 
 struct plug {
 	struct change change; /* first */
@@ -48,7 +49,9 @@ int plug_without(const struct vm *vm, const char *id, struct conf_vm *to, struct
  * configuration of the process go. */
 void plug_clear(struct change *c, struct vm *vm, const struct conf_disk *disk);
 void plug_unlist(struct vm *vm, const char *id);
-/* Its slot, unless the VM's file has the disk. */
+/* Its slot, if it was added, and the VM's file does not have it. */
 void plug_free_slot(struct vm *vm, const char *id);
+/* An entry of the run record; the disk remains one that was added. */
+void plug_note(struct vm *vm, const char *kind, const char *id);
 
 #endif

@@ -9,8 +9,8 @@
  * for load and draft.
  *
  * Entries are never dropped: a NIC or disk that is removed and added again gets its old MAC and
- * slot. But a disk that was plugged into a running guest, and is in no file, has its slot only while it
- * is there.
+ * slot. But a disk that was attached to a running guest, and is not in its file, has its slot only
+ * while it is there.
  */
 #ifndef SUPERVISOR_QEMU_IDENTITY_H
 #define SUPERVISOR_QEMU_IDENTITY_H
