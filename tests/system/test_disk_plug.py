@@ -235,6 +235,32 @@ def test_bases_and_templates(daemon):
     daemon.ok("disk", "attach", "a", "data", "Path=t.qcow2", "ReadOnly=yes")
 
 
+def test_snapshots(daemon):
+    """One with memory has the disks of its time, and is loaded only into a machine with the same ones."""
+    daemon.micro("a", disk="qcow2")
+    daemon.up("a")
+    daemon.exec("qemu-img", "create", "-q", "-f", "qcow2", os.path.join(daemon.images, "x.qcow2"), "1M")
+
+    def revert(name, refusal=None):
+        r = daemon.vmkeep("snapshot", "revert", "a", name)
+        assert r.code == (3 if refusal else 0) and (refusal or "") in r.err, r
+    daemon.ok("snapshot", "create", "a", "without")
+    daemon.ok("disk", "attach", "a", "data", "Path=x.qcow2")
+    daemon.ok("snapshot", "create", "a", "with")
+    revert("without", "not on 'data'")
+    revert("with")
+    release(daemon, "data")
+    daemon.eventually(lambda: disks(daemon), lambda has: set(has) == {"root"}, 30)
+    revert("with", "[Disk data] was there")
+    revert("without")
+    daemon.ok("disk", "attach", "a", "data", "Path=x.qcow2", "ReadOnly=yes")
+    revert("without", "[Disk data]")
+    assert daemon.info("a")["state"] == "running"
+    daemon.ok("kill", "a")
+    revert("with", "[Disk data] was there")
+    revert("without")
+
+
 def test_daemon_is_killed(daemon):
     """At any time: the next daemon finds the disk attached or not, and nothing else is left."""
     one(daemon)
