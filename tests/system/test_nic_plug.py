@@ -277,6 +277,41 @@ def test_cancelled(daemon):
     assert settled(daemon) == {}
 
 
+def test_killed_while_the_guest_is_asked(daemon):
+    daemon.micro("a")
+    daemon.up("a")
+    daemon.ok("nic", "attach", "a", "lan")
+    client = daemon.client()
+    serial = client.send("nic-detach", {"name": "a", "id": "lan", "timeout": 1000})
+    daemon.eventually(lambda: record(daemon).get("changes"), lambda under_way: under_way)
+    daemon.ok("kill", "a")
+    with pytest.raises(vmk.Error):
+        client.result(serial, 60)
+    client.close()
+    daemon.up("a")
+    assert settled(daemon) == {}
+
+
+def test_memory_snapshot(daemon):
+    """It has the NICs of its time, and is loaded only into a machine with the same ones."""
+    daemon.micro("a", disk="qcow2")
+    daemon.up("a")
+    daemon.ok("snapshot", "create", "a", "without")
+    daemon.ok("nic", "attach", "a", "lan")
+    daemon.ok("snapshot", "create", "a", "with")
+    assert "[NIC lan]" in daemon.fails(3, "snapshot", "revert", "a", "without")
+    daemon.ok("snapshot", "revert", "a", "with")
+    assert set(settled(daemon)) == {"lan"}
+    daemon.fails(8, "nic", "detach", "a", "lan", "--timeout", "1")
+    released(daemon)
+    assert "[NIC lan]" in daemon.fails(3, "snapshot", "revert", "a", "with")
+    daemon.ok("snapshot", "revert", "a", "without")
+    assert settled(daemon) == {} and daemon.info("a")["state"] == "running"
+    daemon.ok("nic", "attach", "a", "lan")
+    daemon.ok("snapshot", "revert", "a", "with")
+    assert set(settled(daemon)) == {"lan"}
+
+
 @pytest.mark.usefixtures("linux")
 def test_the_guest_sees_it(daemon):
     """It gets an address by DHCP, and releases the NIC when it is asked to; fifty times, and nothing is left."""
