@@ -111,7 +111,8 @@ static json_t *cd_words(
 	if (!named || !was || was->format != CONF_FORMAT_AUTO)
 		json_array_append_new(
 			words, json_sprintf("CDROM.%s.Format=%s", id, named ? "" : "raw"));
-	if (store && *store)
+	/* what is in no store must not name one */
+	if (*store || (path && *path == '/' && (!was || !streq(was->store, CONF_STORE_DEFAULT))))
 		json_array_append_new(words, json_sprintf("CDROM.%s.Store=%s", id, store));
 	return words;
 }

@@ -346,3 +346,21 @@ def test_two_at_once(daemon):
     assert [locked(f) for f in files].count(True) == 1
     daemon.ok("cd", "a", "eject")
     assert inside(daemon, "a") == before
+
+
+def test_no_store_in_place_of_one(daemon):
+    """A path of root's replaces a file in a store, and the other way round, also in the file."""
+    place = os.path.join(daemon.base, "isos")
+    os.mkdir(place)
+    iso(daemon, "y.iso", where=place)
+    path = iso(daemon, "z.iso", where=daemon.base)
+    with open(os.path.join(daemon.config, "vmkeep.conf"), "a", encoding="utf-8") as f:
+        f.write("[Store isos]\nPath=%s\n" % place)
+    daemon.micro("a", extra="[CDROM cd]\nPath=y.iso\nStore=isos\n")
+    daemon.up("a")
+    for persistent in ([], ["--persistent"]):
+        for medium in (path, "isos:y.iso", path):
+            daemon.ok("cd", "a", "insert", medium, *persistent)
+    daemon.ok("kill", "a")
+    daemon.up("a")
+    assert path in inside(daemon, "a")[0]
