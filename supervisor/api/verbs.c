@@ -761,7 +761,10 @@ const struct api_verb api_verbs[] = {
 	  .text = "A store that does not answer within 5 seconds, such as a file server that "
 		"is down, or within 30 if a program is asked, costs only its own row." },
 
-	{ "image-list", "image list", API_ROLE_VIEW, API_NO_TARGET, API_PROGRAMS, { NULL },
+	{ "image-list", "image list", API_ROLE_VIEW, API_NO_TARGET, API_PROGRAMS,
+	  .arg = {
+		{ "image", API_NAME, false, "NAME", "only this one, in any store" },
+	  },
 	  .result = "one row per image", .returns = { .columns = api_image_row },
 	  .help = "list the images that new VMs can be based on",
 	  .text = "These are the files images/NAME.qcow2 of all stores, and the images of the catalogue "

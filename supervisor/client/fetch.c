@@ -107,13 +107,14 @@ static void fetch_find_template(struct conn *conn, json_t *arguments, const char
 static int fetch_look(
 	struct command *c, json_t *arguments, const char *image, bool *needed, struct err *e)
 {
+	json_auto_t *only = json_pack("{s:s}", "image", image);
 	struct conn conn = CONN_INIT;
 	json_t *list = NULL, *row;
 	bool found = false;
 	size_t i;
 
 	if (conn_open(&conn, conn_run_dir(c->args->run), e) == 0)
-		list = conn_call(&conn, "image-list", NULL, e);
+		list = conn_call(&conn, "image-list", only, e);
 	json_array_foreach (json_object_get(list, "rows"), i, row) {
 		const char *user = json_string_value(value_cell(list, row, "user"));
 

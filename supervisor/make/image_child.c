@@ -9,7 +9,8 @@
  *   {"do": "overlay", "path": "images/a.qcow2"}   the same, for an overlay in .run, which it makes; with a
  *       "format" it may have bases
  *   {"do": "discard", "overlay": ".run/a.qcow2"}   removes it, if it is there -> {}
- *   {"do": "list"}   -> {"rows": [[name, size, bytes on disk, URL, digest, proof, time]]}
+ *   {"do": "list"}   -> {"rows": [[name, size, bytes on disk, URL, digest, proof, time]]}; with an "image",
+ *       only of that one
  *   {"do": "begin", "image": "a", "digest": HEX}
  *       -> {"there": true}, or {"path": of the partial file, "dir": of the store, "has": its digest;
  *          null if empty}
@@ -211,13 +212,26 @@ static json_t *image_row(const struct image *m, int dir, const char *name)
 	return row;
 }
 
-static json_t *image_list(struct image *m, struct err *e)
+static json_t *image_list_one(const struct image *m, const char *image, struct err *e)
 {
 	_cleanup_(close_fd) int fd = image_open_dir(m, false, e);
+	_cleanup_(free_ptr) char *name = xasprintf("%s" IMAGE_END, image);
+
+	if (fd < 0 && errno != ENOENT)
+		return NULL;
+	return json_pack("{s:[o*]}", "rows", fd < 0 ? NULL : image_row(m, fd, name));
+}
+
+static json_t *image_list(struct image *m, struct err *e)
+{
+	const char *image = image_text(m, "image");
+	_cleanup_(close_fd) int fd = *image ? -1 : image_open_dir(m, false, e);
 	_cleanup_(close_dir) DIR *d = fd < 0 ? NULL : file_open_dir(fd, ".", 0);
 	size_t bytes = 0;
 	json_t *rows, *row;
 
+	if (*image)
+		return image_list_one(m, image, e);
 	if (!d && errno != ENOENT)
 		return NULL;
 	rows = json_array();
@@ -234,6 +248,7 @@ static json_t *image_list(struct image *m, struct err *e)
 			"store '%s' has more images than can be listed, more than %d or with long names: see '%s/" IMAGE_DIR
 			"'",
 			image_text(m, "name"), ROWS_MAX, m->store);
+		err_hint(e, "vmkeep image list NAME shows one of them");
 		return NULL;
 	}
 	return json_pack("{s:o}", "rows", rows);

@@ -11,6 +11,7 @@
 struct listing { /* a request that waits for the stores */
 	struct daemon *daemon;
 	struct request *r;
+	const char *image; /* of the request; NULL: all */
 	json_t *rows;
 	json_t *catalogue;    /* as of catalogue_ask(); NULL: it could not be read */
 	struct listed *first; /* those that did not answer yet */
@@ -95,7 +96,7 @@ static void image_join(struct listing *l)
 
 	json_array_foreach (json_object_get(l->catalogue, "entries"), i, entry) {
 		const char *name = json_string_value(json_object_get(entry, "name"));
-		bool found = false;
+		bool found = l->image && !streq(name, l->image);
 
 		for (size_t k = 0; k < there; k++) {
 			json_t *row = json_array_get(l->rows, k);
@@ -220,6 +221,8 @@ static void image_list_ask(struct listing *l)
 			one->store ? image_request(l->daemon, "list", one->store, &ignored) : NULL;
 
 		next = one->next;
+		if (request && l->image)
+			json_object_set_new(request, "image", json_string(l->image));
 		if (!one->store)
 			one->asked = catalogue_ask(l->daemon, image_on_catalogue, one, &ignored);
 		else if (request)
@@ -235,7 +238,9 @@ void verb_image_list(struct daemon *d, struct request *r)
 
 	daemon_look_conf(d);
 	vms_refresh(d->vms);
-	*l = (struct listing){ .daemon = d, .r = r, .rows = json_array() };
+	*l = (struct listing){
+		.daemon = d, .r = r, .image = request_string(r, "image"), .rows = json_array()
+	};
 	request_on_gone(r, image_on_gone, l);
 	for (size_t i = d->conf.stores; i-- > 0;)
 		image_list_add(l, d->conf.store[i].id);

@@ -111,6 +111,18 @@ def an_image_that_is_not_there(p, daemon):
     daemon.ok("image", "rm", row["name"])
 
 
+@cure("vmkeep image list NAME shows one of them")
+def more_images_than_can_be_listed(p, daemon):
+    os.mkdir(daemon.images + "/images")
+    daemon.image("images/a.qcow2")
+    for n in range(1000):
+        with open("%s/images/b%d.qcow2" % (daemon.images, n), "wb"):
+            pass
+    p.refused("image", "list", code=11)
+    row, = daemon.rows("image", "list", "a")
+    assert row["state"] == "ready"
+
+
 @cure("move it there, and give its path in the store; vmkeep store list shows the stores",
       "qemu-img convert -O qcow2 %s NEW makes one that is whole")
 def an_image_to_start_from(p, daemon):

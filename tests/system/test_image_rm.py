@@ -250,6 +250,14 @@ def test_more_than_an_answer_holds(daemon):
         assert len(rows) == 1001 and rows[-1]["path"] == "more files" and {row["why"] for row in rows} == {None}
     assert not os.listdir(daemon.images + "/.trash")
     assert "store 'default' has more images than can be listed" in daemon.fails(11, "image", "list")
+    image(daemon)
+    row, = daemon.rows("image", "list", "web")
+    assert (row["name"], row["state"], row["store"], row["size"]) == ("web", "ready", "default", 1 << 20)
+    assert daemon.rows("image", "list", "we") == []
+    daemon.ok("create", "a", "--image", "web", "--network", "none")
+    assert [row["vms"] for row in daemon.rows("image", "list", "web")] == [["a"]]
+    daemon.ok("delete", "a", "--yes")
+    daemon.ok("image", "rm", "web")
     for n in range(1000, 1200):
         os.unlink("%s/images/x%d.qcow2" % (daemon.images, n))
     assert len(daemon.rows("image", "list")) == 1000
