@@ -44,6 +44,17 @@ def snapshot(rng, _):
     return {"snapshot": rng.choice(["one", "two", "three"])}
 
 
+PLUGGED = ["plug1.img", "plug2.img", "plug3.img"]  # for all guests, one at a time
+
+
+def plugged(rng, _):
+    return {"id": rng.choice(["p", "q"]), "keys": ["Path=" + rng.choice(PLUGGED)]}
+
+
+def unplugged(rng, _):
+    return {"id": rng.choice(["p", "q"]), "timeout": rng.choice([1, 2])}
+
+
 def qcow2(guest):
     return guest.qcow2
 
@@ -78,6 +89,8 @@ ROWS = {
     "cmdline": Row(1, "vm-cmdline", may=HOST | BUSY),
     "set-memory": Row(2, "vm-set-memory", lambda rng, guest: {"size": rng.choice([7, 8]) * guest.memory // 8, "timeout": 1, "force": True},
                       BUSY | {"GuestRefused", "QemuFailed", "Unreachable"}),
+    "disk attach": Row(3, "disk-attach", plugged, BUSY | HOST | {"Unreachable"}),
+    "disk detach": Row(3, "disk-detach", unplugged, BUSY | {"NotFound", "GuestRefused", "QemuFailed", "Unreachable"}, "^cancelled"),
     "query-status": Row(2, "vm-qmp", lambda *_: {"command": {"execute": "query-status"}},
                         BUSY | {"QemuFailed", "Unreachable"}),
     "snapshot create": Row(3, "snapshot-create", snapshot, BUSY | HOST | {"Unreachable"},
