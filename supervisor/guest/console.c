@@ -32,7 +32,7 @@ struct watcher {
 
 struct port {
 	struct vm *vm;
-	const struct conf_serial *conf;
+	char *id;
 	bool first, fresh; /* fresh: the log has been written since the start by us alone */
 	char title[96];
 	struct spool spool;
@@ -228,28 +228,28 @@ static const struct spool_kind port_kind = {
 	.take = console_port_take, .lost = console_port_lost, .done = console_port_done
 };
 
-static const char *console_log_name(const struct conf_serial *s, bool first, char buf[80])
+static const char *console_log_name(const char *id, bool first, char buf[80])
 {
 	if (first)
 		return "console.log";
-	snprintf(buf, 80, "console-%s.log", s->id);
+	snprintf(buf, 80, "console-%s.log", id);
 	return buf;
 }
 
-static void console_port_open(struct port *p, bool first)
+static void console_port_open(struct port *p, const struct conf_serial *conf, bool first)
 {
 	struct vm *vm = p->vm;
 	struct err e = ERR_INIT;
 	char name[96];
 
 	p->first = first;
-	if (p->conf->log && logfile_open(&p->log, vm->daemon->dirs.log_fd, vm->name,
-				    console_log_name(p->conf, first, name), p->conf->log_size,
-				    (unsigned)p->conf->log_keep, &e) < 0)
+	if (conf->log && logfile_open(&p->log, vm->daemon->dirs.log_fd, vm->name,
+				 console_log_name(p->id, first, name), conf->log_size,
+				 (unsigned)conf->log_keep, &e) < 0)
 		log_warning(vm->name, "%s", e.text);
-	snprintf(p->title, sizeof p->title, "console '%s'", p->conf->id);
+	snprintf(p->title, sizeof p->title, "console '%s'", p->id);
 	p->spool = (struct spool){ .kind = &port_kind, .data = p, .name = p->title };
-	snprintf(name, sizeof name, "out/serial-%s", p->conf->id);
+	snprintf(name, sizeof name, "out/serial-%s", p->id);
 	if (output_read(vm, &p->spool, name, &e) < 0)
 		log_warning(vm->name, "%s: %s", p->title, e.text);
 }
@@ -285,14 +285,14 @@ static void console_attach(struct vm *vm, void **state, enum vm_attach how)
 		struct port *p = &c->port[i];
 
 		*p = (struct port){ .vm = vm,
-			.conf = &vm->proc.conf.serial[i],
+			.id = xstrdup(vm->proc.conf.serial[i].id),
 			.fresh = how == VM_ATTACH_FRESH,
 			.spool = SPOOL_INIT,
 			.log = LOGFILE_INIT };
-		typing_init(&p->typing, vm, p->conf->id);
+		typing_init(&p->typing, vm, p->id);
 		ev_timer_init(&p->taken, console_on_taken, 0, TAKEN_LOOK);
 		p->taken.data = p;
-		console_port_open(p, i == 0);
+		console_port_open(p, &vm->proc.conf.serial[i], i == 0);
 	}
 }
 
@@ -311,6 +311,7 @@ static void console_close(struct vm *vm, void **state, bool ended)
 		typing_close(&p->typing);
 		backlog_release(&p->shown);
 		logfile_release(&p->log);
+		free(p->id);
 	}
 }
 
@@ -328,7 +329,7 @@ static void console_refuse_port(const struct console *c, const char *serial, str
 	_cleanup_(buf_release) struct buf names = BUF_INIT;
 
 	for (size_t i = 0; i < c->n; i++)
-		buf_printf(&names, "%s%s", i ? ", " : "", c->port[i].conf->id);
+		buf_printf(&names, "%s%s", i ? ", " : "", c->port[i].id);
 	err_set(e, ERR_NOT_FOUND, "has no serial port '%s'", serial);
 	err_hint(e, c->n > 1 ? "its serial ports are %s" : "its serial port is %s", names.data);
 }
@@ -338,7 +339,7 @@ static struct port *console_find_port(const struct vm *vm, const char *serial, s
 	struct console *c = vm_part_state(vm, &console_part);
 
 	for (size_t i = 0; c && i < c->n; i++)
-		if (!serial || streq(c->port[i].conf->id, serial))
+		if (!serial || streq(c->port[i].id, serial))
 			return &c->port[i];
 	if (!c)
 		err_set(e, ERR_WRONG_STATE, "is %s: it has no console at the moment",
@@ -366,7 +367,7 @@ static void console_open_tail(
 	for (size_t i = 0; i < c->serials; i++)
 		if (!serial ? i == 0 : streq(c->serial[i].id, serial))
 			logtail_open(t, vm->daemon->dirs.log_fd, vm->name,
-				console_log_name(&c->serial[i], i == 0, name), lines, max);
+				console_log_name(c->serial[i].id, i == 0, name), lines, max);
 }
 
 void console_tail(struct logtail *t, const struct vm *vm, unsigned lines)
@@ -382,7 +383,7 @@ static void console_open_tail_of(struct logtail *t, const struct port *p, unsign
 
 	if (lines == CONSOLE_SINCE_START && !all)
 		lines = CONSOLE_LINES;
-	console_open_tail(t, p->vm, p->conf->id, lines, (size_t)max);
+	console_open_tail(t, p->vm, p->id, lines, (size_t)max);
 }
 
 int console_watch(struct vm *vm, const char *serial, int fd, struct hold *hold, unsigned lines,

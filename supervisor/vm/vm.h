@@ -126,8 +126,10 @@ struct vm_status { /* desired and actual state */
 	struct policy_memory policy;
 };
 
-struct vm_process {	     /* valid while vm_state_has_process() */
-	struct conf_vm conf; /* effective configuration that it was started with */
+struct vm_process { /* valid while vm_state_has_process() */
+	/* effective configuration that it was started with, and what was plugged since: then it is another
+	 * one, so nobody keeps a pointer into it */
+	struct conf_vm conf;
 	/* that configuration is unknown: conf is what the file says now, used internally and
 	 * never shown */
 	bool conf_lost;
