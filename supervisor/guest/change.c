@@ -176,3 +176,14 @@ const char *change_noted_any(const struct vm *vm, const char *kind)
 			return device;
 	return NULL;
 }
+
+int change_may_arrive(const struct vm *vm, struct err *e)
+{
+	const char *device;
+	json_t *doc;
+
+	json_object_foreach (vm->proc.changes, device, doc)
+		if (json_is_true(json_object_get(doc, CHANGE_ARRIVES)))
+			return err_set(e, ERR_CONFLICT, "'%s' is being attached", device);
+	return 0;
+}

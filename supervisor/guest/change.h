@@ -75,5 +75,9 @@ void change_note(struct vm *vm, const char *device, json_t *doc /* stolen */);
 const json_t *change_noted(const struct vm *vm, const char *device);
 /* The device of any such entry of this kind ("kind" in its doc), or NULL. */
 const char *change_noted_any(const struct vm *vm, const char *kind);
+/* In an entry, true: the device's place is being saved in the identity. */
+#define CHANGE_ARRIVES "arrives"
+/* ERR_CONFLICT: another device arrives. Who saves the identity last would undo what the other saved. */
+int change_may_arrive(const struct vm *vm, struct err *e);
 
 #endif

@@ -302,7 +302,8 @@ void nic_plug_attach(
 	struct err e = ERR_INIT;
 	struct nic_plug *p;
 
-	if (nic_plug_may(vm, device, &e) == 0 && nic_plug_conf(vm, nic->id))
+	if (nic_plug_may(vm, device, &e) == 0 && change_may_arrive(vm, &e) == 0 &&
+		nic_plug_conf(vm, nic->id))
 		err_set(&e, ERR_CONFLICT, "it has a NIC '%s' already", nic->id);
 	if (e.number) {
 		done(data, &e);

@@ -48,7 +48,9 @@ void nic_plug_note(struct vm *vm, const char *device, const char *what)
 	if (vm->proc.run_fd >= 0 && !vm->proc.conf_lost && vm_record_save_conf(vm, &e) < 0)
 		log_error(vm->name, "%s", e.text);
 	change_note(vm, device,
-		what ? json_pack("{s:s, s:s}", "kind", NIC_PLUG_KIND, "step", what) : NULL);
+		what ? json_pack("{s:s, s:s, s:b}", "kind", NIC_PLUG_KIND, "step", what,
+			       CHANGE_ARRIVES, streq(what, "in"))
+		     : NULL);
 }
 
 int nic_plug_save(struct vm *vm, keep_fn *done, void *data, struct err *e)

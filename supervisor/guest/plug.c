@@ -257,9 +257,8 @@ static int plug_prepare(struct plug *p, struct vm *vm, struct err *e)
 {
 	const struct conf_disk *disk;
 
-	/* each saves the identity */
-	if (change_noted_any(vm, PLUG_ATTACH))
-		return err_set(e, ERR_CONFLICT, "another disk is being attached");
+	if (change_may_arrive(vm, e) < 0)
+		return e->number;
 	if (change_noted(vm, p->device) || plug_find(&vm->proc.conf, p->id))
 		return err_set(e, ERR_CONFLICT, "it has a disk '%s' already", p->id);
 	p->known = identity_disk(&vm->identity, p->id) != NULL;
@@ -272,8 +271,8 @@ static int plug_prepare(struct plug *p, struct vm *vm, struct err *e)
 		return e->number;
 	p->placed = p->noted = true;
 	change_note(vm, p->device,
-		json_pack("{s:s, s:s, s:s, s:b}", "kind", PLUG_ATTACH, "disk", p->id, "text",
-			p->text, "added", 1));
+		json_pack("{s:s, s:s, s:s, s:b, s:b}", "kind", PLUG_ATTACH, "disk", p->id, "text",
+			p->text, "added", 1, CHANGE_ARRIVES, 1));
 	return 0;
 }
 

@@ -88,7 +88,7 @@ ROWS = {
     "diff": Row(1, "vm-diff", may=HOST | BUSY),
     "cmdline": Row(1, "vm-cmdline", may=HOST | BUSY),
     "set-memory": Row(2, "vm-set-memory", lambda rng, guest: {"size": rng.choice([7, 8]) * guest.memory // 8, "timeout": 1, "force": True},
-                      BUSY | {"GuestRefused", "QemuFailed", "Unreachable"}),
+                      BUSY | {"GuestRefused", "QemuFailed", "Unreachable"}, only=lambda guest: guest.kind != "made"),
     "disk attach": Row(3, "disk-attach", plugged, BUSY | HOST | {"Unreachable"}),
     "disk detach": Row(3, "disk-detach", unplugged, BUSY | {"NotFound", "GuestRefused", "QemuFailed", "Unreachable"}, "^cancelled"),
     "nic attach": Row(2, "nic-attach", lambda rng, _: {"id": rng.choice(["p", "q"]), "keys": ["Network=default"]},

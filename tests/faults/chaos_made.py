@@ -31,7 +31,6 @@ class Made(Guest):
 
     def __init__(self, name):
         super().__init__(name, "made", "", qcow2=True)
-        self.memory = 16 << 20  # at least
         self.file = "made"  # comes and goes: never to be relied on
         self.there = Known(False)
         self.cut = False  # a verb that removes its files or state was cut short

@@ -251,15 +251,37 @@ def test_two_at_once(daemon):
     daemon.up("a")
     clients = [daemon.client(timeout=60) for _ in range(4)]
     serials = [c.send("nic-attach", {"name": "a", "id": ("one", "two")[n % 2]}) for n, c in enumerate(clients)]
-    done = 0
     for client, serial in zip(clients, serials):
+        with contextlib.suppress(vmk.Error):
+            client.result(serial)
+        client.close()
+    assert settled(daemon)
+    for nic in {"one", "two"} - set(nics(daemon)):  # refused, because the other one was being attached
+        daemon.ok("nic", "attach", "a", nic)
+    assert set(settled(daemon)) == {"one", "two"}
+
+
+def test_with_a_disk(daemon):
+    """Each saves its place in the identity: they get different ones, also after the daemon's end."""
+    daemon.micro("a")
+    daemon.up("a")
+    daemon.image("x.img")
+    nic, disk = daemon.client(timeout=60), daemon.client(timeout=60)
+    serials = [nic.send("nic-attach", {"name": "a", "id": "lan"}),
+               disk.send("disk-attach", {"name": "a", "id": "x", "keys": ["Path=x.img"]})]
+    for client, serial in zip((nic, disk), serials):
         try:
             client.result(serial)
-            done += 1
         except vmk.Error as e:
-            assert "already" in str(e) or "just being" in str(e), e
+            assert "is being attached" in str(e), e
         client.close()
-    assert done == 2 and set(settled(daemon)) == {"one", "two"}
+    daemon.kill_daemon()
+    daemon.start()
+    if "lan" not in nics(daemon):
+        daemon.ok("nic", "attach", "a", "lan")
+    if "x" not in [row["disk"] for row in daemon.info("a")["disks"]]:
+        daemon.ok("disk", "attach", "a", "x", "Path=x.img")
+    assert "lan" in nics(daemon) and devices(daemon) == ["nic-lan"]
 
 
 def test_cancelled(daemon):
