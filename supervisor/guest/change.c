@@ -7,6 +7,8 @@
 #include "supervisor/vm/record.h"
 #include "supervisor/vm/vms.h"
 
+static struct change *changes; /* those under way, of all VMs */
+
 static void change_on_event(struct qmp_listener *l, const char *name, const json_t *data)
 {
 	struct change *c = container_of(l, struct change, listener);
@@ -23,18 +25,29 @@ static void change_on_gone(struct qmp_listener *l, const struct err *e)
 	c->ops->fail(c, e);
 }
 
-void change_begin(struct change *c, const struct change_ops *ops, struct vm *vm, struct job *j,
-	change_fn *done, void *data)
+void change_begin(struct change *c, const struct change_ops *ops, struct vm *vm, const char *device,
+	struct job *j, change_fn *done, void *data)
 {
 	*c = (struct change){ .ops = ops,
 		.q = vm->mon.qmp,
 		.listener = { .event = change_on_event, .gone = change_on_gone },
 		.daemon = vm->daemon,
+		.next = changes,
 		.job = j,
 		.done = done,
 		.data = data };
+	changes = c;
+	snprintf(c->device, sizeof c->device, "%s", device);
 	snprintf(c->vm, sizeof c->vm, "%s", vm->name);
 	qmp_listen(c->q, &c->listener);
+}
+
+bool change_under_way(const struct vm *vm, const char *device)
+{
+	for (const struct change *c = changes; c; c = c->next)
+		if (streq(c->vm, vm->name) && streq(c->device, device))
+			return true;
+	return false;
 }
 
 struct vm *change_vm(const struct change *c)
@@ -63,6 +76,7 @@ void change_waits(struct change *c)
 
 void change_settled(struct change *c)
 {
+	struct change **at = &changes;
 	change_fn *done = c->done;
 	void *data = c->data;
 	struct err e;
@@ -70,6 +84,9 @@ void change_settled(struct change *c)
 	c->pending--;
 	if (!c->ended || c->pending)
 		return;
+	while (*at != c)
+		at = &(*at)->next;
+	*at = c->next;
 	err_copy(&e, &c->error);
 	c->ops->free(c);
 	if (done)

@@ -36,6 +36,8 @@ struct change { /* the first member of its owner, which is the data of its calls
 	struct qmp_listener listener;
 	struct daemon *daemon;
 	char vm[64];
+	char device[80]; /* its id in QEMU; "": none */
+	struct change *next;
 	struct job *job; /* NULL: continues a change of an earlier daemon */
 	struct err error;
 	bool lost; /* whether QEMU has executed the last command is not known */
@@ -46,8 +48,10 @@ struct change { /* the first member of its owner, which is the data of its calls
 };
 
 /* The monitor must be connected. done may be NULL. */
-void change_begin(struct change *c, const struct change_ops *ops, struct vm *vm, struct job *j,
-	change_fn *done, void *data);
+void change_begin(struct change *c, const struct change_ops *ops, struct vm *vm, const char *device,
+	struct job *j, change_fn *done, void *data);
+/* Until it is freed. */
+bool change_under_way(const struct vm *vm, const char *device);
 /* NULL: the session has ended, or is another one. */
 struct vm *change_vm(const struct change *c);
 /* Of a reply. False: the change has failed, and may be gone. What a silent QEMU has done is found out

@@ -311,7 +311,7 @@ static struct medium_op *medium_new(struct vm *vm, struct job *j, change_fn *don
 {
 	struct medium_op *op = xcalloc(1, sizeof *op);
 
-	change_begin(&op->change, &medium_ops, vm, j, done, data);
+	change_begin(&op->change, &medium_ops, vm, "", j, done, data);
 	loop_timer_init(&op->timer, vm->daemon->loop.ev, medium_refused, op);
 	return op;
 }

@@ -11,7 +11,7 @@
 
 struct nic_plug {
 	struct change c; /* first */
-	char id[64], device[80];
+	char id[64];
 	struct arena arena;
 	struct conf_nic conf; /* to attach; strings in the arena */
 	struct network_wait *net;
@@ -44,7 +44,7 @@ static void nic_plug_on_closed(void *data, const json_t *result, const struct er
 		log_warning(p->c.vm, "nic '%s': %s", p->id, e->text);
 	/* a QEMU that did not answer has it still, as far as is known */
 	if (vm && !(e && e->class == ERR_TIMEOUT)) {
-		nic_plug_unlist(vm, p->id, p->device);
+		nic_plug_unlist(vm, p->id, p->c.device);
 		if (!p->c.error.number)
 			log_info(p->c.vm, "nic '%s' is out", p->id);
 	}
@@ -73,7 +73,7 @@ static void nic_plug_fail(struct change *c, const struct err *e)
 		return;
 	}
 	if (vm)
-		nic_plug_note(vm, p->device, NULL);
+		nic_plug_note(vm, p->c.device, NULL);
 	change_end(c);
 }
 
@@ -82,11 +82,11 @@ static const struct change_ops nic_plug_ops = { .fail = nic_plug_fail, .free = n
 static struct nic_plug *nic_plug_new(
 	struct vm *vm, const char *id, struct job *j, change_fn *done, void *data)
 {
+	_cleanup_(free_ptr) char *device = xasprintf("nic-%s", id);
 	struct nic_plug *p = xcalloc(1, sizeof *p);
 
 	snprintf(p->id, sizeof p->id, "%s", id);
-	snprintf(p->device, sizeof p->device, "nic-%s", id);
-	change_begin(&p->c, &nic_plug_ops, vm, j, done, data);
+	change_begin(&p->c, &nic_plug_ops, vm, device, j, done, data);
 	return p;
 }
 
@@ -109,8 +109,9 @@ static void nic_plug_arrive(struct nic_plug *p, struct vm *vm)
 	const struct conf_nic *c = nic_plug_conf(vm, p->id);
 
 	if (c && !c->link)
-		change_send(&p->c, "set_link", json_pack("{s:s, s:b}", "name", p->device, "up", 0));
-	nic_plug_note(vm, p->device, NULL);
+		change_send(
+			&p->c, "set_link", json_pack("{s:s, s:b}", "name", p->c.device, "up", 0));
+	nic_plug_note(vm, p->c.device, NULL);
 	log_info(p->c.vm, "nic '%s' is plugged in", p->id);
 	change_end(&p->c);
 }
@@ -191,7 +192,7 @@ static int nic_plug_prepare(struct nic_plug *p, struct vm *vm, struct err *e)
 		return e->number;
 	nic_plug_list(vm, &p->conf);
 	p->listed = true;
-	nic_plug_note(vm, p->device, "in");
+	nic_plug_note(vm, p->c.device, "in");
 	if (start_claim_nic(vm, &nic_plug_nic(vm, p->id)->net, e) < 0)
 		return e->number;
 	vm_record_write(vm);
@@ -239,8 +240,8 @@ static int nic_plug_slot(
 	json_auto_t *dev = NULL;
 	const char *bus;
 
-	if (unplug_has(devices, p->device))
-		return err_set(e, ERR_CONFLICT, "QEMU has a device '%s' already", p->device);
+	if (unplug_has(devices, p->c.device))
+		return err_set(e, ERR_CONFLICT, "QEMU has a device '%s' already", p->c.device);
 	if (!identity_copy(&copy, &vm->identity))
 		return err_set(e, ERR_FAILED, "its identity cannot be copied");
 	dev = nic_plug_device(vm, &p->conf, &copy, e);
@@ -328,7 +329,7 @@ static void nic_plug_on_released(void *data, enum unplug_end end, const struct e
 		err_copy(&p->c.error, e);
 		if (end == UNPLUG_STAYS) {
 			if (vm)
-				nic_plug_note(vm, p->device, "stays");
+				nic_plug_note(vm, p->c.device, "stays");
 			err_hint(&p->c.error,
 				"it stays in use, and goes when the guest releases it or restarts");
 		}
@@ -373,7 +374,7 @@ static void nic_plug_event(struct vm *vm, void *state, const char *name, const j
 		!streq(json_string_value(json_object_get(doc, "step")), "stays"))
 		return;
 	p = nic_plug_new(vm, device + strlen("nic-"), NULL, NULL, NULL);
-	nic_plug_note(vm, p->device, "out");
+	nic_plug_note(vm, p->c.device, "out");
 	nic_plug_close(p);
 }
 
@@ -386,14 +387,14 @@ static void nic_plug_on_looked(void *data, const json_t *result, const struct er
 	if (!change_goes_on(&p->c, e))
 		return;
 	vm = change_vm(&p->c);
-	step = json_string_value(json_object_get(change_noted(vm, p->device), "step"));
-	if (!unplug_has(result, p->device)) {
+	step = json_string_value(json_object_get(change_noted(vm, p->c.device), "step"));
+	if (!unplug_has(result, p->c.device)) {
 		p->given = true;
 		nic_plug_close(p);
 	} else if (streq(step, "in")) {
 		nic_plug_arrive(p, vm);
 	} else {
-		nic_plug_note(vm, p->device, "stays");
+		nic_plug_note(vm, p->c.device, "stays");
 		change_end(&p->c);
 	}
 }
@@ -409,7 +410,8 @@ static void nic_plug_joined(struct vm *vm, void *state, bool fresh)
 	json_object_foreach (vm->proc.changes, device, doc) {
 		struct nic_plug *p;
 
-		if (!streq(json_string_value(json_object_get(doc, "kind")), NIC_PLUG_KIND))
+		if (!streq(json_string_value(json_object_get(doc, "kind")), NIC_PLUG_KIND) ||
+			change_under_way(vm, device))
 			continue;
 		p = nic_plug_new(vm, device + strlen("nic-"), NULL, NULL, NULL);
 		unplug_look(p->c.q, nic_plug_on_looked, p);

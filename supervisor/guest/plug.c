@@ -13,20 +13,15 @@
 
 static const double PLUG_PAUSE = 1; /* seconds */
 
-static struct plug *plugs; /* those under way */
-
 /* --- the end --- */
 
 static void plug_free(struct change *c)
 {
-	struct plug *p = container_of(c, struct plug, change), **at = &plugs;
+	struct plug *p = container_of(c, struct plug, change);
 	struct vm *vm = vms_find(c->daemon->vms, c->vm);
 
-	while (*at != p)
-		at = &(*at)->next;
-	*at = p->next;
 	if (p->over && vm && vm->mon.qmp == c->q)
-		change_note(vm, p->device, NULL);
+		change_note(vm, p->change.device, NULL);
 	conf_vm_release(&p->to);
 	json_decref(p->front);
 	free(p->text);
@@ -96,14 +91,14 @@ static struct plug *plug_new(
 	struct vm *vm, const char *id, struct job *j, change_fn *done, void *data)
 {
 	struct plug *p = xcalloc(1, sizeof *p);
+	char device[80];
 
 	p->to = (struct conf_vm)CONF_VM_INIT;
-	change_begin(&p->change, &plug_ops, vm, j, done, data);
 	snprintf(p->id, sizeof p->id, "%s", id);
-	device_disk_id(&(struct conf_disk){ .id = p->id }, p->device);
+	device_disk_id(&(struct conf_disk){ .id = p->id }, device);
+	change_begin(&p->change, &plug_ops, vm, device, j, done, data);
 	loop_timer_init(&p->timer, vm->daemon->loop.ev, plug_gone, p);
-	p->next = plugs;
-	return plugs = p;
+	return p;
 }
 
 /* --- attach --- */
@@ -219,8 +214,8 @@ static void plug_on_devices(void *data, const json_t *result, const struct err *
 
 	if (!change_goes_on(&p->change, e))
 		return;
-	if (unplug_has(result, p->device))
-		err_set(&own, ERR_CONFLICT, "QEMU has a device '%s' already", p->device);
+	if (unplug_has(result, p->change.device))
+		err_set(&own, ERR_CONFLICT, "QEMU has a device '%s' already", p->change.device);
 	else
 		plug_check_place(p->front, result, &own);
 	if (own.number)
@@ -259,7 +254,7 @@ static int plug_prepare(struct plug *p, struct vm *vm, struct err *e)
 
 	if (change_may_arrive(vm, e) < 0)
 		return e->number;
-	if (change_noted(vm, p->device) || plug_find(&vm->proc.conf, p->id))
+	if (change_noted(vm, p->change.device) || plug_find(&vm->proc.conf, p->id))
 		return err_set(e, ERR_CONFLICT, "it has a disk '%s' already", p->id);
 	p->known = identity_disk(&vm->identity, p->id) != NULL;
 	if (change_compose(vm, p->text, &p->to, e) < 0 || plug_check(vm, &p->to, p->id, e) < 0 ||
@@ -270,7 +265,7 @@ static int plug_prepare(struct plug *p, struct vm *vm, struct err *e)
 	if (!p->front)
 		return e->number;
 	p->placed = p->noted = true;
-	change_note(vm, p->device,
+	change_note(vm, p->change.device,
 		json_pack("{s:s, s:s, s:s, s:b, s:b}", "kind", PLUG_ATTACH, "disk", p->id, "text",
 			p->text, "added", 1, CHANGE_ARRIVES, 1));
 	return 0;
@@ -357,7 +352,7 @@ void plug_detach(
 	plug_note(vm, PLUG_DETACH, id);
 	snprintf(what, sizeof what, "disk '%s'", id);
 	change_waits(&p->change);
-	unplug_begin(vm, p->device, what, timeout, j, plug_on_released, p);
+	unplug_begin(vm, p->change.device, what, timeout, j, plug_on_released, p);
 }
 
 /* --- what an earlier daemon left, and what goes later --- */
@@ -369,7 +364,7 @@ static void plug_on_recalled(void *data, const json_t *result, const struct err 
 
 	if (!change_goes_on(&p->change, e))
 		return;
-	if (!unplug_has(result, p->device)) {
+	if (!unplug_has(result, p->change.device)) {
 		plug_gone(p);
 	} else if (p->text && plug_list(p, change_vm(&p->change), &own) < 0) {
 		log_error(p->change.vm, "%s", own.text);
@@ -378,14 +373,6 @@ static void plug_on_recalled(void *data, const json_t *result, const struct err 
 		plug_note(change_vm(&p->change), p->text ? PLUG_ATTACHED : PLUG_LEAVING, p->id);
 		plug_end(p);
 	}
-}
-
-static bool plug_is_under_way(const struct vm *vm, const char *device)
-{
-	for (const struct plug *p = plugs; p; p = p->next)
-		if (streq(p->change.vm, vm->name) && streq(p->device, device))
-			return true;
-	return false;
 }
 
 static void plug_recall(struct vm *vm, const json_t *doc)
@@ -414,7 +401,7 @@ static void plug_joined(struct vm *vm, void *state, bool fresh)
 
 	json_object_foreach (changes, device, doc)
 		if (plug_is_ours(doc) && !streq(plug_kind(vm, device), PLUG_ATTACHED) &&
-			!plug_is_under_way(vm, device))
+			!change_under_way(vm, device))
 			plug_recall(vm, doc);
 }
 
@@ -424,7 +411,7 @@ static void plug_on_event(struct vm *vm, void *state, const char *name, const js
 	const char *device = unplug_gone(name, data);
 	const json_t *doc = device ? change_noted(vm, device) : NULL;
 
-	if (plug_is_ours(doc) && !plug_is_under_way(vm, device))
+	if (plug_is_ours(doc) && !change_under_way(vm, device))
 		plug_gone(plug_new(
 			vm, json_string_value(json_object_get(doc, "disk")), NULL, NULL, NULL));
 }

@@ -17,9 +17,7 @@
 
 struct plug {
 	struct change change; /* first */
-	struct plug *next;
 	char id[64];
-	char device[80]; /* its id in QEMU */
 	/* attach */
 	char *text;	   /* its section */
 	struct conf_vm to; /* the configuration with it */

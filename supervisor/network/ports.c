@@ -26,6 +26,8 @@ int port_join_again(struct networks *ns, const struct claim *c, const struct tap
 
 	if (!rtnl)
 		return e->number;
+	if (!*tap->name)
+		return 0; /* not made yet */
 	r = tap->index ? rtnl_link_at(rtnl, tap->index, &l, e) : 0;
 	if (r == 0 && (!tap->index || !l.index))
 		return err_set(e, ERR_NOT_FOUND, "tap '%s' is gone", tap->name);

@@ -44,7 +44,7 @@ class MadeAudit:
                 self.ok("kill", name)
             self.ok("set", name, "VM.Description=audited")
         self.forgotten()
-        free = sorted(set(NAMES) - set(there))
+        free = [name for name in sorted(set(NAMES) - set(there)) if not images(self.world, name)]
         if there and free:
             self.copied(there[0], self.storm.guest(free[0]))
         self.leftovers()
