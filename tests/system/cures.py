@@ -8,14 +8,14 @@ import pytest
 
 import vmk
 
-ROWS = {}
+ROWS = {}  # (module, name): (row, its hints)
 NAMES = {"a", "b", "web1", "s1", "lab", "default", "qemu", "running"}  # words in commands besides verbs and options
 
 
 def cure(*texts):
     """The hints that a row follows, as they appear in the sources."""
     def add(row):
-        ROWS[row.__name__] = (row, texts)
+        ROWS[row.__module__, row.__name__] = (row, texts)
         return row
     return add
 
@@ -117,11 +117,11 @@ def disk(path, *more, name="root"):
 
 def rows_of(module):
     """The test that runs the rows of a module."""
-    names = sorted(name for name, (row, _) in ROWS.items() if row.__module__ == module)
+    names = sorted(name for of, name in ROWS if of == module)
 
     @pytest.mark.parametrize("name", names)
     def test_cure(request, world, name):
-        row, texts = ROWS[name]
+        row, texts = ROWS[module, name]
         if name in ("with_an_agent", "locked_tray"):
             request.getfixturevalue("linux")
         world.start()
