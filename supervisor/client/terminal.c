@@ -48,11 +48,12 @@ const sigset_t *terminal_catch(bool all)
 	sigset_t block;
 
 	sigemptyset(&block);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		sigaddset(&block, ends[i]);
-		sigaction(ends[i], &a, NULL);
-	}
+	/* first: from the handler on, every signal is one that the caller's first wait returns for */
 	sigprocmask(SIG_BLOCK, &block, &mask);
+	for (size_t i = 0; i < n; i++)
+		sigaction(ends[i], &a, NULL);
 	for (size_t i = 0; i < n; i++)
 		sigdelset(&mask, ends[i]);
 	return &mask;
