@@ -62,10 +62,19 @@ static bool agent_run_is_lost(struct agent_run *x, const struct err *e)
 	return true;
 }
 
+/* It was paused before it could answer. */
+static bool agent_run_is_paused(const struct agent_run *x)
+{
+	const struct vm *vm = x->daemon->emit ? vms_find(x->daemon->vms, x->vm) : NULL;
+
+	return vm && vm->proc.starttime == x->qemu && vm->st.state == VM_PAUSED;
+}
+
 static void agent_run_on_status(void *data, const json_t *status, const struct err *e)
 {
 	struct agent_run *x = data;
-	const bool unasked = e && e->class == ERR_TIMEOUT && e->number == -EBUSY;
+	const bool unasked =
+		e && e->class == ERR_TIMEOUT && (e->number == -EBUSY || agent_run_is_paused(x));
 
 	if (agent_run_is_lost(x, e))
 		return;

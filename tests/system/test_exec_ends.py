@@ -48,6 +48,7 @@ def test_it_goes_on(daemon, linux):
     # nobody asks a guest that cannot answer
     short = daemon.stream("guest", "exec", "--collect", "a", "--", "sh", "-c", "echo begun >/dev/ttyS0; until [ -e /go ]; do usleep 10000; done; exit 3")
     console.until("begun", 60)
+    daemon.eventually(lambda: daemon.rows("jobs")[0]["age"], lambda age: age > 3)  # the agent has said that it has begun
     daemon.ok("pause", "a")
     age = daemon.rows("jobs")[0]["age"]
     daemon.eventually(lambda: daemon.rows("jobs")[0]["age"], lambda now: now > age + 3)
