@@ -189,7 +189,7 @@ def test_twenty_at_once(daemon):
     """Half of them are ended by their client, the others by their time or a user."""
     image(daemon, "deaf")
     streams = [daemon.stream("run", "any", *MICRO, "--ttl", "1h" if n % 3 else "2s", "--", "true") for n in range(20)]
-    daemon.eventually(lambda: len(daemon.states()), lambda n: n >= 10, 120)
+    daemon.eventually(lambda: len(daemon.states()), lambda n: n >= 10, 300)
     for n, stream in enumerate(streams):
         if n % 2:
             os.kill(client(stream), (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)[n // 2 % 3])
@@ -201,7 +201,7 @@ def test_twenty_at_once(daemon):
         for name in daemon.states():
             daemon.vmkeep("kill", name)
         return all(stream.process.poll() is not None for stream in streams[::2])
-    daemon.eventually(ended, bool, 120)
+    daemon.eventually(ended, bool, 300)
     for stream in streams[::2]:
         assert stream.wait(60) == 125, stream.stderr()
     nothing(daemon)
