@@ -73,12 +73,7 @@ static void ours_start(struct life *l, bool wait)
 	off_t at = file_size(l->log);
 	double begun = now_ms(), running;
 
-	o->steps = 0;
 	running = ours_do(o, "vm-start");
-	if (o->steps != STEPS)
-		give_up("a start had %d steps instead of %d", o->steps, STEPS);
-	figure("start.exec", o->step[STEP_EXECUTED] - begun);
-	figure("start.greeted", o->step[STEP_GREETED] - begun);
 	figure("start.running", running - begun);
 	if (wait)
 		text_wait(l->log, at, banner);

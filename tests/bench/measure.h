@@ -34,14 +34,9 @@ json_t *wire_receive(struct wire *w, double *when);
 
 /* --- the control socket --- */
 
-/* Inner steps of a start, as reported by VM_STATE: preparing, spawning, executed, greeted. */
-enum { STEPS = 4, STEP_EXECUTED = 2, STEP_GREETED = 3 };
-
 struct ours {
 	struct wire wire;
 	const char *vm;
-	double step[STEPS];
-	int steps;
 	double ended; /* the VM was no longer running */
 	int serial;
 };

@@ -21,8 +21,6 @@ void ours_look(struct ours *o, const json_t *message, double when)
 	if (!streq(json_string_value(json_object_get(message, "event")), "VM_STATE") ||
 		!streq(json_string_value(json_object_get(data, "name")), o->vm))
 		return;
-	if (streq(state, "starting") && o->steps < STEPS)
-		o->step[o->steps++] = when;
 	if (streq(state, "stopped") || streq(state, "failed") || streq(state, "backoff"))
 		o->ended = when;
 }
